@@ -1,0 +1,130 @@
+"""Leaving padding out: how the tokens of a batch of texts of different lengths lie in memory.
+
+A body packs its input once, at the entrance, and unpacks once, at the exit. In between every layer works on
+(N, hidden), N being the number of real tokens; only attention asks the layout which tokens belong together.
+"""
+
+# B batch  T tokens of the longest text  N real tokens of the whole batch  L length of one text
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Padded:
+    """Texts as rows of a rectangle: tensors are (B, T, …).
+
+    `mask` (B, S), True = real, hides some keys, None hides none. S is T, or more when a cache holds keys of earlier
+    tokens.
+    """
+
+    batch: int
+    width: int
+    mask: Tensor | None = None
+
+    def pack(self, x: Tensor) -> Tensor:
+        """(B, T, …) stays as it is."""
+        return x
+
+    def unpack(self, x: Tensor) -> Tensor:
+        """(B, T, …) stays as it is."""
+        return x
+
+    def first(self, x: Tensor) -> Tensor:
+        """The first real token of each text: (B, T, E) -> (B, E)."""
+        if self.mask is None:
+            return x[:, 0]
+        return self.at(x, self.mask.int().argmax(1))
+
+    def at(self, x: Tensor, columns: Tensor) -> Tensor:
+        """The token in the given column of each row: (B, T, E), (B,) -> (B, E)."""
+        return x[torch.arange(self.batch, device=x.device), columns]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Only the real tokens, one text after the other, shorter texts first: tensors are (N, …).
+
+    Texts of one length are neighbours, so each run of them is a rectangle without padding: attention works on
+    views of it and never needs a mask. The order costs nothing, since gathering the tokens is needed anyway.
+    """
+
+    batch: int
+    width: int
+    cells: Tensor  # (N,) where each packed token stands in the flattened (B * T) rectangle
+    runs: tuple[tuple[int, int], ...]  # (texts, L) for each run of texts of one length L
+    order: Tensor  # (B,) the row of the rectangle that each packed text came from
+    lengths: tuple[int, ...] = field(repr=False)  # of the packed texts, ascending
+
+    @property
+    def sizes(self) -> list[int]:
+        """Tokens in each run."""
+        return [texts * length for texts, length in self.runs]
+
+    def pack(self, x: Tensor) -> Tensor:
+        """Remove padding: (B, T, …) -> (N, …). `unpack` undoes it."""
+        return x.flatten(0, 1).index_select(0, self.cells)
+
+    def unpack(self, x: Tensor) -> Tensor:
+        """Put packed tokens back: (N, …) -> (B, T, …), zeros where there is no token."""
+        full = x.new_zeros(self.batch * self.width, *x.shape[1:])
+        return full.index_copy(0, self.cells, x).unflatten(0, (self.batch, self.width))
+
+    def first(self, x: Tensor) -> Tensor:
+        """The first real token of each text: (N, E) -> (B, E); zeros for a text without tokens."""
+        starts = torch.tensor((0, *self.lengths[:-1]), device=x.device).cumsum(0)
+        real = torch.tensor([length > 0 for length in self.lengths], device=x.device)
+        taken = x.index_select(0, starts.clamp(max=len(x) - 1)) * real.unsqueeze(-1)
+        return torch.empty_like(taken).index_copy(0, self.order, taken)
+
+    def at(self, x: Tensor, columns: Tensor) -> Tensor:
+        """The token in the given column of each row: (N, E), (B,) -> (B, E); zeros where that cell is padding."""
+        place = torch.full((self.batch * self.width,), -1, device=x.device)
+        place[self.cells] = torch.arange(len(x), device=x.device)
+        chosen = place[torch.arange(self.batch, device=x.device) * self.width + columns]
+        return x.index_select(0, chosen.clamp(min=0)) * (chosen >= 0).unsqueeze(-1)
+
+
+Layout = Padded | Packed
+
+
+def choose_layout(shape: tuple[int, int], mask: Tensor | None, *, pack: bool = True) -> Layout:
+    """The layout for a (B, T) batch whose `mask` (B, T) says which tokens are real (non-zero).
+
+    Nothing hidden: padded without a mask. Padding at the ends of texts: packed. Holes inside a text, or `pack=False`:
+    padded with the mask, because a relative position is counted from neighbours in the rectangle.
+    """
+    batch, width = shape
+    if mask is None:
+        return Padded(batch, width)
+    visible = mask != 0
+    lengths = visible.sum(1)
+    listed: list[int] = lengths.tolist()
+    if all(length == width for length in listed):
+        return Padded(batch, width)
+    if not pack or not any(listed) or _has_holes(visible, lengths):
+        return Padded(batch, width, visible)
+    order = sorted(range(batch), key=listed.__getitem__)
+    ascending = tuple(listed[row] for row in order)
+    rows = torch.tensor(order, device=mask.device)
+    sorted_cells = torch.arange(batch * width, device=mask.device).view(batch, width)[rows]
+    return Packed(batch, width, sorted_cells[visible[rows]], _runs(ascending), rows, ascending)
+
+
+def _has_holes(visible: Tensor, lengths: Tensor) -> bool:
+    """Whether some text has padding between two of its tokens."""
+    width = visible.shape[1]
+    first = visible.int().argmax(1)
+    last = width - 1 - visible.flip(1).int().argmax(1)
+    return bool(((last - first + 1 != lengths) & (lengths > 0)).any())
+
+
+def _runs(ascending: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """How many texts there are of each length, shortest first; texts without tokens take no room."""
+    counts: dict[int, int] = {}
+    for length in ascending:
+        counts[length] = counts.get(length, 0) + 1
+    return tuple((texts, length) for length, texts in counts.items() if length > 0)
