@@ -1,0 +1,1 @@
+"""Checkpoints: config.json, names in files <-> names in models, loading, saving, shards."""
