@@ -1,0 +1,1 @@
+"""Parts: modules that take numbers and child modules, never a config."""
