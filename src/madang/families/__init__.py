@@ -1,0 +1,1 @@
+"""One file per model type: config, composition, weight names, heads."""
