@@ -51,6 +51,9 @@ def work(kind: str, arguments: argparse.Namespace) -> None:
         blocks = model.body.blocks
         matrices = [m.weight for m in blocks.modules() if isinstance(m, torch.nn.Linear)]
         widths = {matrix.shape[1] for matrix in matrices}
+        masks = [batch["attention_mask"] for batch in prepared]
+        share = sum(mask.numel() for mask in masks) / sum(int(mask.sum()) for mask in masks)
+        print(f"{share:.2f} padded tokens to a real one", file=sys.stderr)
     serve(bare if kind == "bare" else run)
 
 

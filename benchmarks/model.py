@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import random
 import sys
 from pathlib import Path
 
@@ -15,8 +16,10 @@ def minilm() -> Path:
 
 
 def texts(path: str, most: int) -> list[str]:
-    """The first `most` texts of a CSV file with a column `title` or `text`, in their order."""
+    """`most` texts of a CSV file with a column `title` or `text`, always mixed alike, as some files are sorted."""
     with open(path, encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     column = "title" if "title" in rows[0] else "text"
-    return [row[column] for row in rows[:most]]
+    mixed = [row[column] for row in rows]
+    random.Random(0).shuffle(mixed)
+    return mixed[:most]

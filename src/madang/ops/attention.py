@@ -100,17 +100,14 @@ def attend_packed(
     `bias` (H, T, T), added to the scores, depends on the distance of two tokens only, so each length takes its corner.
     """
     mixed = []
-    sizes = layout.sizes
+    causal = isinstance(sees, Causal) and bias is None
     # split, not slices: the gradient of a slice fills a whole (N, H, D) tensor with zeros, once per run
-    for (texts, length), q, k, v in zip(
-        layout.runs, query.split(sizes), key.split(sizes), value.split(sizes), strict=True
-    ):
-        q, k, v = (x.unflatten(0, (texts, length)).transpose(1, 2) for x in (q, k, v))
-        causal = isinstance(sees, Causal)
+    parts = zip(*(x.split(layout.sizes) for x in (query, key, value)), strict=True)
+    for (texts, length), (q, k, v) in zip(layout.runs, parts, strict=True):
+        q, k, v = (x.view(texts, length, *x.shape[1:]).transpose(1, 2) for x in (q, k, v))
         mask = None
         if bias is not None:
             mask = with_visibility(bias[:, :length, :length], sees.visible(length, length, bias.device))
-            causal = False
         out = attention(q, k, v, mask=mask, causal=causal, scale=scale, dropout=dropout)
         mixed.append(out.transpose(1, 2).flatten(0, 1))
     return mixed[0] if len(mixed) == 1 else torch.cat(mixed)
