@@ -14,10 +14,6 @@ PARITY := .parity
 # quiet twice: errors only
 INSTALL := -m pip install -qq --disable-pip-version-check
 
-# Threads that wait for one another sleep instead of spinning: on a machine that has other work, too, spinning takes the
-# cores from those that compute (measured: eight times slower on two cores with one busy neighbour).
-export OMP_WAIT_POLICY ?= PASSIVE
-
 # The interpreters with the reference packages; the parity tests start them by these names.
 export MADANG_REFERENCE_5 := $(CURDIR)/$(PARITY)/transformers-5/bin/python
 export MADANG_REFERENCE_4 := $(CURDIR)/$(PARITY)/transformers-4.40.1/bin/python

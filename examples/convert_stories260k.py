@@ -189,7 +189,7 @@ def tell(folder: Path, tokens: int) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("source", type=Path, help="the folder with stories260K.bin and tok512.bin")
-    parser.add_argument("target", type=Path, help="the folder to write")
+    parser.add_argument("target", type=Path, nargs="?", default=Path("outputs/stories260k"), help="the folder to write")
     parser.add_argument("--tokens", type=int, default=200, help="how long the story may get")
     arguments = parser.parse_args()
     convert(arguments.source, arguments.target)
