@@ -1,5 +1,6 @@
 """What every head has: logits from hidden states, a loss as a sum, and the number of targets in it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from madang.errors import InputError
 from madang.ops.losses import IGNORED, count_labels, cross_entropy
 
 
-class Head(nn.Module):
+class Head(nn.Module, ABC):
     """A head gives logits; with labels also the sum of the loss over targets and how many targets there were.
 
     The kind of loss belongs to the head. It is never a mean: whoever knows all micro-batches of a step divides.
@@ -20,9 +21,9 @@ class Head(nn.Module):
     choices = False  # whether inputs come as (B, choices, T)
     reads_source = False  # whether an encoder-decoder's decoder reads the text that its encoder reads
 
+    @abstractmethod
     def forward(self, states: States) -> dict[str, Tensor]:
         """Named answers, "logits" for most heads."""
-        raise NotImplementedError
 
     def loss(self, answers: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> Tensor:
         """The loss summed over all targets, ()."""

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from madang.errors import InputError
+from madang.heads import Head
 from madang.testing import tiny_inputs, tiny_model
 
 
@@ -96,3 +97,8 @@ def test_a_class_that_does_not_exist_says_how_many_there_are():
     model = tiny_model("bert", "sequence-classification")
     with pytest.raises(ValueError, match=r"label 9 does not exist.*num_labels=10"):
         model(**{**tiny_inputs(model), "labels": torch.tensor([0, 9])})
+
+
+def test_a_head_that_gives_no_answer_cannot_be_made():
+    with pytest.raises(TypeError, match="abstract"):
+        Head()
