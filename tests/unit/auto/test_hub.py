@@ -1,6 +1,6 @@
 """Models and tokenizers by the name of their repository: loaded from a hub, uploaded to it, found in the cache."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,30 +9,13 @@ import torch
 from madang import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerFast
 from madang.auto.model import Model
 from madang.errors import HubError, InputError, MissingFileError
-from tests.stand_in_hub import StandInHub, stand_in_hub
+from tests.stand_in_hub import StandInHub
 
 pytestmark = pytest.mark.loopback
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "마당", "은", "넓", "##다", "hello", "world"]
 SIZES = dict(hidden_size=12, num_attention_heads=3, num_hidden_layers=2, intermediate_size=20, vocab_size=len(WORDS))
 NOWHERE = "http://127.0.0.1:9"  # nothing listens on the port for discarding
 Load = Callable[..., Model]
-
-
-@pytest.fixture
-def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Where downloads of this test are kept."""
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Iterator[StandInHub]:
-    """A hub that HF_ENDPOINT points to."""
-    with stand_in_hub() as running:
-        monkeypatch.setenv("HF_ENDPOINT", running.address)
-        yield running
 
 
 @pytest.fixture(scope="module")
