@@ -17,6 +17,7 @@ from madang.checkpoints.tensors import Stored, open_stored
 from madang.client import Source, open_source
 from madang.errors import ConfigError, InputError, unknown_name
 from madang.notices import notice
+from madang.ops.devices import place
 
 # accepted because people write them; loading is always lean and safe, so there is nothing for them to change
 NO_EFFECT = {
@@ -81,7 +82,7 @@ def load(
         draw=draw_fresh,  # type: ignore[arg-type]  # the model is a Model
         dtype=wanted,
         ignore_mismatched_sizes=ignore_mismatched_sizes,
-        device=_device(device if device is not None else device_map),
+        device=place(device if device is not None else device_map),
     )
     model.tie_weights()
     model.loading_report = report
@@ -134,20 +135,6 @@ def _refuse(options: dict[str, Any]) -> None:
             raise InputError(f"{key} is not possible: {reason}.")
     for key in NO_EFFECT & set(options):
         del options[key]
-
-
-def _device(asked: Mapping[str, Any] | torch.device | str | int | None) -> torch.device:
-    """One device for the whole model, whichever way it was said."""
-    places = list(asked.values()) if isinstance(asked, Mapping) else ["cpu" if asked is None else asked]
-    if len(set(map(str, places))) != 1:
-        raise InputError(f"device_map spreads the model over {places}; name one device for all of it.")
-    place = places[0]
-    if place == "auto":
-        place = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        return torch.device(place)
-    except RuntimeError as error:
-        raise InputError(f"device={place!r} is no device: write 'cpu', 'cuda', 'cuda:1' or 'auto'.") from error
 
 
 def _dtype(asked: str | torch.dtype | None) -> torch.dtype | None:

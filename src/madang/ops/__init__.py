@@ -1,1 +1,1 @@
-"""Functions on tensors, without state: packing, attention, masks, rotary positions, losses, activations."""
+"""Functions on tensors, without state: packing, attention, masks, rotary positions, losses, activations, devices."""

@@ -6,12 +6,11 @@ import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 import madang.auto
 from madang.auto import LoadingWarning, Model
 from madang.errors import InputError, MadangError, WrongTypeError
 from madang.notices import notice
+from madang.ops.devices import best_device, place
 from madang.tokenizers import AutoTokenizer
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def load(
     if isinstance(model, (str, os.PathLike)):
         if isinstance(config, (str, os.PathLike)):
             config = madang.auto.AutoConfig.from_pretrained(config, **where)
-        loaded = _load_model(task, model, config=config, device=place(device, default=_best_device()), **options)
+        loaded = _load_model(task, model, config=config, device=place(device, default=best_device()), **options)
         named: Any = model
     else:
         loaded = check_model(task, model)
@@ -121,32 +120,3 @@ def _its_tokenizer(name: Any, model: Model, where: dict[str, Any]) -> Any:
         raise type(error)(
             f"{error} A pipeline needs the tokenizer too: pass tokenizer=, or save it beside the model."
         ) from error
-
-
-def place(device: Any, default: torch.device | None = None) -> torch.device:
-    """A torch device from what people write: -1, 0, "cuda:1", "cpu", a torch device."""
-    if device is None:
-        return default or torch.device("cpu")
-    if isinstance(device, int) and not isinstance(device, bool):
-        if device < 0:
-            return torch.device("cpu")
-        kind = _best_device().type
-        if kind == "cpu":
-            raise InputError(
-                f"device={device} is the number of a GPU, but torch sees none here. Pass device=-1 or 'cpu'."
-            )
-        return torch.device(kind, device)
-    try:
-        return torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise InputError(
-            f"device={device!r} is no device: pass -1 or 'cpu', a GPU's number, or a name like 'cuda:0'."
-        ) from error
-
-
-def _best_device() -> torch.device:
-    if torch.cuda.is_available():
-        return torch.device("cuda", 0)
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")

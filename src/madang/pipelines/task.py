@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from madang.errors import InputError, unknown_name
+from madang.ops.devices import place
 from madang.pipelines.batching import Batch, Filling, batches
 from madang.pipelines.inputs import (
     AT_ONCE,
@@ -24,7 +25,7 @@ from madang.pipelines.inputs import (
     read_many,
     read_source,
 )
-from madang.pipelines.loading import check_model, place
+from madang.pipelines.loading import check_model
 
 # tokenizers and models write numbers of this size when there is no limit
 LARGE = int(1e20)

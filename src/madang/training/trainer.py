@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from madang.errors import InputError
 from madang.notices import notice
+from madang.ops.devices import best_device
 from madang.training import data, loop, prediction, saving
 from madang.training.arguments import TrainingArguments
 from madang.training.callbacks import (
@@ -444,12 +445,7 @@ class Trainer:
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     def _choose_device(self) -> torch.device:
-        if not self.args.use_cpu:
-            if torch.cuda.is_available():
-                return torch.device("cuda")
-            if torch.backends.mps.is_available():
-                return torch.device("mps")
-        return torch.device("cpu")
+        return torch.device("cpu") if self.args.use_cpu else best_device()
 
     def _checkpoint_gradients(self) -> None:
         enable = getattr(self.model, "gradient_checkpointing_enable", None)
