@@ -5,6 +5,7 @@
 """
 
 import os
+from pathlib import Path
 
 TRUE = {"1", "true", "yes", "on"}
 
@@ -24,3 +25,47 @@ def progress_bars() -> bool:
     if os.environ.get("HF_HUB_DISABLE_PROGRESS_BARS", "").lower() in TRUE:
         return False
     return os.environ.get("MADANG_PROGRESS", "1").lower() in TRUE
+
+
+def datasets_in_memory_limit() -> float:
+    """Saved datasets of fewer bytes are read into memory, not mapped: `HF_DATASETS_IN_MEMORY_MAX_SIZE`, else 0."""
+    try:
+        return float(os.environ.get("HF_DATASETS_IN_MEMORY_MAX_SIZE") or 0)
+    except ValueError:
+        return 0.0
+
+
+def datasets_cache_root() -> Path:
+    """The folder of prepared datasets: `HF_DATASETS_CACHE`, else `datasets` in `HF_HOME`. Read at each use."""
+    named = os.environ.get("HF_DATASETS_CACHE")
+    if named:
+        return _path(named)
+    home = os.environ.get("HF_HOME")
+    if home:
+        return _path(home) / "datasets"
+    return _path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface" / "datasets"
+
+
+def datasets_cache_limit() -> str | None:
+    """How large prepared datasets may become together: `MADANG_DATASETS_CACHE_MAX_BYTES`, as `20GB` or in bytes."""
+    return os.environ.get("MADANG_DATASETS_CACHE_MAX_BYTES", "").strip() or None
+
+
+def datasets_caching() -> bool:
+    """Results are kept for later runs, unless `HF_DATASETS_DISABLE_CACHING=1` says otherwise."""
+    return os.environ.get("HF_DATASETS_DISABLE_CACHING", "").lower() not in TRUE
+
+
+def temporary_directory() -> Path | None:
+    """Where temporary files go when `TMPDIR` says so; None leaves it to the system."""
+    named = os.environ.get("TMPDIR")
+    return _path(named) if named else None
+
+
+def datasets_offline() -> bool:
+    """No request may be made for data: `HF_DATASETS_OFFLINE=1`, or working offline altogether."""
+    return offline() or os.environ.get("HF_DATASETS_OFFLINE", "").lower() in TRUE
+
+
+def _path(text: str) -> Path:
+    return Path(os.path.expandvars(text)).expanduser()

@@ -14,6 +14,7 @@ from madang.errors import InputError, unknown_name
 from madang.tokenizers import assembling, chat, saving, training
 from madang.tokenizers.build import adjust, build, read_json
 from madang.tokenizers.calling import Asked, encode_texts
+from madang.tokenizers.content import content_digest
 from madang.tokenizers.decoding import checked_ids, clean_up
 from madang.tokenizers.encoding import BatchEncoding
 from madang.tokenizers.inputs import read_texts
@@ -156,6 +157,12 @@ class PreTrainedTokenizerFast(Vocabulary):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._lock = threading.Lock()
+
+    def __madang_key__(self) -> tuple[str, dict[str, Any]]:
+        """What identifies this tokenizer to the cache of datasets: all its results depend on, nothing of its use."""
+        own = {"_lock", "_changes", "_warned", "_template_read", "backend_tokenizer", "name_or_path"}
+        settings = {name: value for name, value in self.__dict__.items() if name not in own}
+        return content_digest(self.backend_tokenizer), settings
 
     # text -> ids
 
