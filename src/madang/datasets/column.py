@@ -10,7 +10,7 @@ from madang.datasets.frame import ROWS_AT_ONCE, StoredColumn, is_row_number, row
 from madang.errors import UnknownKeyError, WrongTypeError, nearest
 
 if TYPE_CHECKING:
-    from madang.datasets.formats import Format
+    from madang.datasets.formats import View
 
 
 class Column(Sequence[Any]):
@@ -20,8 +20,8 @@ class Column(Sequence[Any]):
     of a struct's member. It equals a list of the same values and goes wherever a sequence is taken.
     """
 
-    def __init__(self, stored: StoredColumn, name: str, format: "Format") -> None:  # noqa: A002
-        self._stored, self._name, self._format = stored, name, format
+    def __init__(self, stored: StoredColumn, name: str, view: "View") -> None:
+        self._stored, self._name, self._view = stored, name, view
 
     def __len__(self) -> int:
         return len(self._stored)
@@ -36,6 +36,8 @@ class Column(Sequence[Any]):
             return self._values(self._stored.take(np.arange(start, stop, step)))
         if is_row_number(key):
             place = row_number(key, len(self))
+            if self._view.is_plain:
+                return self._stored.one(place)
             return self._values(self._stored.slice(place, place + 1))[0]
         if hasattr(key, "__iter__"):
             return self._values(self._stored.take(row_numbers(key, len(self))))
@@ -47,12 +49,21 @@ class Column(Sequence[Any]):
         for start in range(0, len(self), ROWS_AT_ONCE):
             yield from self._values(self._stored.slice(start, min(start + ROWS_AT_ONCE, len(self))))
 
+    def __contains__(self, value: object) -> bool:
+        return any(value == own for own in self)
+
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Column):
             return list(self) == list(other)
         if isinstance(other, (list, tuple)):
             return len(self) == len(other) and list(self) == list(other)
         return NotImplemented
+
+    def __add__(self, other: Any) -> list[Any]:
+        return [*self, *other]
+
+    def __radd__(self, other: Any) -> list[Any]:
+        return [*other, *self]
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -65,7 +76,7 @@ class Column(Sequence[Any]):
         return f"Column([{shown}{', ...' if len(self) > 5 else ''}])"
 
     def _values(self, array: pa.Array) -> Any:
-        return self._format.column(array, self._name)
+        return self._view.column(array, self._name)
 
     def _member(self, name: str) -> "Column":
         kind = self._stored.values.type
@@ -76,4 +87,4 @@ class Column(Sequence[Any]):
         import pyarrow.compute as pc
 
         values = pc.struct_field(self._stored.values, name)
-        return Column(StoredColumn(values, self._stored.rows), self._name, self._format)
+        return Column(StoredColumn(values, self._stored.rows), self._name, self._view)

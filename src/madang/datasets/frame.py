@@ -4,7 +4,8 @@ A frame is a set of columns of equal length. Each column is Arrow values and, wh
 numbers of the rows to take. So selecting and shuffling copy nothing, and a step that adds a column shares all others.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -12,9 +13,23 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from madang.datasets.values import as_matrix, cells, from_matrix
 from madang.errors import InputError, RowIndexError, UnknownKeyError, nearest
 
 ROWS_AT_ONCE = 1000  # whoever goes through a table reads this many rows at a time
+ROWS_GATHERED = 131_072  # how many chosen rows are copied together when a whole column is wanted
+# rows and bytes; gathering from many chunks smaller than this costs more than joining them once
+SMALL_CHUNK, SMALL_BYTES = 10_000, 1 << 20
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where values are memory-mapped from: column `name` of a file, `length` of its rows from `start`."""
+
+    file: str
+    name: str
+    start: int
+    length: int
 
 
 @dataclass(frozen=True)
@@ -23,15 +38,33 @@ class StoredColumn:
 
     values: pa.ChunkedArray
     rows: np.ndarray[Any, Any] | None = None
+    # the places in files that the values come from, one after the other; None for values in memory
+    origins: tuple[Origin, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.values) if self.rows is None else len(self.rows)
+
+    def __reduce__(self) -> Any:
+        """A memory-mapped column travels to another process as the name of its file, others as the rows they have."""
+        if self.origins is None:
+            few = self.rows is not None and 2 * len(self.rows) < len(self.values)
+            values, rows = (self.whole(), None) if few else (self.values, self.rows)
+            return StoredColumn, (pa.chunked_array(map(_without_rest, values.chunks), values.type), rows)
+        return _reopened, (self.origins, self.values.type, self.rows)
 
     def slice(self, start: int, stop: int) -> pa.Array:
         """The values of the rows from `start` up to `stop`, as one Arrow array."""
         if self.rows is not None:
             return self._gather(self.rows[start:stop])
         return _one_array(self.values.slice(start, stop - start))
+
+    def one(self, row: int) -> Any:
+        """The value of one row as a Python object."""
+        place = row if self.rows is None else int(self.rows[row])
+        if len(self._readers) == 1:
+            return self._readers[0](place)
+        number = bisect_right(self._starts, place) - 1
+        return self._readers[number](place - self._starts[number])
 
     def take(self, places: np.ndarray[Any, Any]) -> pa.Array:
         """The values of the rows at `places`, as one Arrow array."""
@@ -44,33 +77,81 @@ class StoredColumn:
     def cut(self, start: int, stop: int) -> "StoredColumn":
         """The rows from `start` up to `stop`; nothing is copied."""
         if self.rows is None:
-            return replace(self, values=self.values.slice(start, stop - start))
+            values = self.values.slice(start, stop - start)
+            return replace(self, values=values, origins=self.origins and _cut(self.origins, start, stop))
         return replace(self, rows=self.rows[start:stop])
 
     def whole(self) -> pa.ChunkedArray:
         """All values in the order of the rows."""
-        return self.values if self.rows is None else pa.chunked_array([self._gather(self.rows)], self.values.type)
+        if self.rows is None:
+            return self.values
+        # block by block: one array of texts can hold two gigabytes only
+        spans = range(0, len(self.rows), ROWS_GATHERED)
+        return pa.chunked_array([self._gather(self.rows[at : at + ROWS_GATHERED]) for at in spans], self.values.type)
+
+    @cached_property
+    def _chunks(self) -> list[pa.Array]:
+        return list(self.values.chunks)
+
+    @cached_property
+    def _readers(self) -> list[Callable[[int], Any]]:
+        return [cells(chunk) for chunk in self._chunks]
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [int(start) for start in self._chunk_starts]
 
     @cached_property
     def _chunk_starts(self) -> np.ndarray[Any, Any]:
-        return np.cumsum([0, *(len(chunk) for chunk in self.values.chunks)])
+        return np.cumsum([0, *(len(chunk) for chunk in self._chunks)])
+
+    @cached_property
+    def _matrices(self) -> list[np.ndarray[Any, Any]] | None:
+        """All chunks as numpy arrays over the same memory, for numbers and lists of equally many numbers; else None."""
+        found: list[np.ndarray[Any, Any]] = []
+        for chunk in self._chunks:
+            matrix = as_matrix(chunk)
+            if matrix is None or matrix.shape[1:] != (found[0] if found else matrix).shape[1:]:
+                return None
+            found.append(matrix)
+        return found or None
 
     def _gather(self, places: np.ndarray[Any, Any]) -> pa.Array:
         """Arrow's own take would first join all chunks; here only the chunks that hold wanted rows are touched."""
-        if self.values.num_chunks == 1:
-            return self.values.chunk(0).take(pa.array(places))
-        chunks = np.searchsorted(self._chunk_starts, places, side="right") - 1
-        if len(places) and chunks[0] == chunks[-1] and (chunks == chunks[0]).all():
-            return self.values.chunk(int(chunks[0])).take(pa.array(places - self._chunk_starts[chunks[0]]))
-        order = np.argsort(chunks, kind="stable")
+        chunks = self._chunks
+        if self._matrices is not None and len(places):
+            return from_matrix(self._gather_numbers(self._matrices, places), self.values.type)
+        if len(chunks) == 1:
+            return chunks[0].take(pa.array(places))
+        if not len(places):
+            return pa.array([], self.values.type)
+        numbers = np.searchsorted(self._chunk_starts, places, side="right") - 1
+        order = np.argsort(numbers, kind="stable")
+        wanted, begin = np.unique(numbers[order], return_index=True)
+        inside = places[order] - self._chunk_starts[numbers[order]]
         parts = [
-            self.values.chunk(int(number)).take(pa.array(places[chunks == number] - self._chunk_starts[number]))
-            for number in np.unique(chunks)
+            chunks[number].take(pa.array(some))
+            for number, some in zip(wanted, np.split(inside, begin[1:]), strict=True)
         ]
-        joined = pa.concat_arrays(parts) if parts else pa.array([], self.values.type)
+        if len(parts) == 1:  # a stable order of equal numbers is the order they had
+            return parts[0]
         back = np.empty(len(places), dtype=np.int64)
         back[order] = np.arange(len(places))
-        return joined.take(pa.array(back))
+        return pa.concat_arrays(parts).take(pa.array(back))
+
+    def _gather_numbers(
+        self, matrices: list[np.ndarray[Any, Any]], places: np.ndarray[Any, Any]
+    ) -> np.ndarray[Any, Any]:
+        gathered: np.ndarray[Any, Any]
+        if len(matrices) == 1:
+            gathered = matrices[0][places]
+            return gathered
+        numbers = np.searchsorted(self._chunk_starts, places, side="right") - 1
+        gathered = np.empty((len(places), *matrices[0].shape[1:]), dtype=matrices[0].dtype)
+        for number in np.unique(numbers):
+            here = numbers == number
+            gathered[here] = matrices[number][places[here] - self._chunk_starts[number]]
+        return gathered
 
 
 class Frame:
@@ -86,12 +167,12 @@ class Frame:
 
     @classmethod
     def from_table(cls, table: pa.Table) -> "Frame":
-        """The columns of an Arrow table, its chunks joined so far as the width of their offsets allows."""
+        """The columns of an Arrow table; many small chunks are joined, large ones stay where they are."""
         twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
         if twice:
             raise InputError(f"column names must differ; more than once: {twice}.")
-        table = table.combine_chunks()
-        return cls({name: StoredColumn(table[name]) for name in table.column_names}, table.num_rows)
+        columns = {name: StoredColumn(_in_few_chunks(table[name])) for name in table.column_names}
+        return cls(columns, table.num_rows)
 
     def column(self, name: str) -> StoredColumn:
         """The column called `name`; an error names the nearest."""
@@ -147,6 +228,38 @@ class Frame:
         return pa.table({name: column.whole() for name, column in self.columns.items()})
 
 
+def joined(columns: Sequence[StoredColumn]) -> StoredColumn:
+    """The rows of columns of one type, one after the other; values stay where they are."""
+    values = pa.chunked_array([chunk for column in columns for chunk in column.values.chunks], columns[0].values.type)
+    origins = None
+    if all(column.origins is not None for column in columns):
+        origins = tuple(origin for column in columns for origin in column.origins or ())
+    if all(column.rows is None for column in columns):
+        return StoredColumn(values, None, origins)
+    starts = np.cumsum([0, *(len(column.values) for column in columns)])
+    rows = [
+        start + (np.arange(len(column.values)) if column.rows is None else column.rows)
+        for start, column in zip(starts, columns, strict=False)
+    ]
+    return StoredColumn(values, np.concatenate(rows), origins)
+
+
+def _cut(origins: Sequence[Origin], start: int, stop: int) -> tuple[Origin, ...]:
+    kept, at = [], 0
+    for origin in origins:
+        first, last = max(start, at), min(stop, at + origin.length)
+        if first < last:
+            kept.append(replace(origin, start=origin.start + first - at, length=last - first))
+        at += origin.length
+    return tuple(kept)
+
+
+def _reopened(origins: Sequence[Origin], kind: pa.DataType, rows: np.ndarray[Any, Any] | None) -> StoredColumn:
+    from madang.datasets.memory_map import reopened
+
+    return StoredColumn(reopened(origins, kind), rows, tuple(origins))
+
+
 def is_row_number(key: Any) -> bool:
     """Whether `key` is one whole number: of Python, numpy or torch; arrays and yes-or-no are none."""
     return hasattr(key, "__index__") and not isinstance(key, (bool, np.bool_)) and getattr(key, "ndim", 0) == 0
@@ -180,6 +293,18 @@ def unknown_columns(names: Iterable[str], known: Iterable[str], said: str = "") 
     hint = "".join(nearest(name, known) for name in names)
     said = said or (f"Column {names[0]!r} doesn't exist." if len(names) == 1 else f"Columns {names} don't exist.")
     return UnknownKeyError(f"{said}{hint} Current columns in the dataset: {known}")
+
+
+def _in_few_chunks(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    few = values.num_chunks <= 1 + len(values) // SMALL_CHUNK
+    if few or values.nbytes > values.num_chunks * SMALL_BYTES:
+        return values
+    return pa.table({"": values}).combine_chunks().column(0)  # a table: texts may need more than one chunk
+
+
+def _without_rest(array: pa.Array) -> pa.Array:
+    """The same values alone, where most of the memory they lie in belongs to others."""
+    return pa.concat_arrays([array]) if array.get_total_buffer_size() > 2 * array.nbytes + 1024 else array
 
 
 def _one_array(values: pa.ChunkedArray) -> pa.Array:

@@ -1,11 +1,15 @@
 """Values on their way into Arrow and out of it: Python objects, numpy arrays, tensors."""
 
-from collections.abc import Callable, Iterable, Sequence
+import struct
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from madang.datasets.cast import cast
+from madang.datasets.features import arrow_type, encoder, inferred
 from madang.errors import InputError, WrongTypeError
 
 # what tokenizers return is narrow by nature; eight bytes per 0 or 1 would fill memory and disk
@@ -17,11 +21,14 @@ NARROW = {
 }
 
 
-def to_arrow(values: Any, name: str = "") -> pa.Array:
-    """One Arrow array from a list, numpy array, tensor, Arrow array or pandas Series; types are inferred.
+def to_arrow(values: Any, name: str = "", feature: Any = None) -> pa.Array:
+    """One Arrow array from a list, numpy array, tensor, Arrow array or pandas Series.
 
-    `name` is the column's: token ids and masks are stored narrow.
+    It is stored as `feature` says; without one, types are inferred. `name` is the column's: token ids and masks are
+    stored narrow.
     """
+    if feature is not None:
+        return _as_feature(values, name, feature)
     if isinstance(values, pa.ChunkedArray):
         return values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
     if isinstance(values, pa.Array):
@@ -30,14 +37,68 @@ def to_arrow(values: Any, name: str = "") -> pa.Array:
         values = values.detach().cpu().numpy()
     if isinstance(values, np.ndarray) and values.dtype != object:
         return _from_numpy(values, NARROW.get(name))
-    values = [_plain(value) for value in values]
+    if hasattr(values, "to_arrow"):  # polars
+        return to_arrow(values.to_arrow(), name)
     narrow = NARROW.get(name)
-    for kind in (narrow, pa.list_(narrow)) if narrow is not None else ():
+    if narrow is not None and (packed := _packed(values, narrow)) is not None:
+        return packed
+    values = [_plain(value) for value in values]
+    for kind in (pa.list_(narrow), narrow) if narrow is not None else ():
         try:
             return pa.array(values, type=kind)
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
             continue
     return _inferred(values, name)
+
+
+def _packed(values: Any, kind: pa.DataType) -> pa.Array | None:
+    """Lists of whole numbers, packed by the struct module in half the time that Arrow takes; None for anything else."""
+    if not isinstance(values, list) or not values or not all(type(row) is list for row in values):
+        return None
+    lengths = list(map(len, values))
+    try:
+        if kind == pa.int8():
+            data = b"".join(map(bytes, values))
+            if data and np.frombuffer(data, dtype=np.uint8).max() > 127:
+                return None
+        else:
+            data = b"".join([_row_format(length).pack(*row) for length, row in zip(lengths, values, strict=True)])
+    except (struct.error, TypeError, ValueError):
+        return None
+    flat = pa.Array.from_buffers(kind, sum(lengths), [None, pa.py_buffer(data)])
+    offsets = np.zeros(len(values) + 1, dtype=np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    return pa.ListArray.from_arrays(pa.array(offsets), flat)
+
+
+@lru_cache(maxsize=4096)
+def _row_format(length: int) -> struct.Struct:
+    return struct.Struct(f"={length}i")
+
+
+def feature_of(values: Any) -> Any:
+    """The feature of values that Arrow itself knows nothing of (images, say), else None."""
+    if isinstance(values, (pa.Array, pa.ChunkedArray, np.ndarray)) or hasattr(values, "detach"):
+        return None
+    first = next((value for value in values if value is not None), None)
+    return None if first is None or isinstance(first, (str, int, float, bytes)) else inferred(first)
+
+
+def _as_feature(values: Any, name: str, feature: Any) -> pa.Array:
+    kind, encode = arrow_type(feature), encoder(feature)
+    if isinstance(values, (pa.Array, pa.ChunkedArray)):
+        return to_arrow(cast(pa.chunked_array([to_arrow(values)]), feature, name))
+    plain = values.tolist() if isinstance(values, np.ndarray) and encode is None else values
+    if encode is not None:
+        plain = [None if value is None else encode(value) for value in values]
+    storage = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+    try:
+        array = pa.array([_plain(value) for value in plain], type=storage)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, TypeError):
+        array = to_arrow(cast(pa.chunked_array([_inferred([_plain(value) for value in plain], name)]), feature, name))
+    if storage is not kind and not isinstance(array.type, pa.BaseExtensionType):
+        array = pa.ExtensionArray.from_storage(kind, array)
+    return array
 
 
 def _inferred(values: list[Any], name: str) -> pa.Array:
@@ -60,6 +121,8 @@ def _plain(value: Any) -> Any:
         return value if value.ndim == 1 and value.dtype != object else value.tolist()
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, Mapping) and not isinstance(value, dict):
+        return dict(value)
     if isinstance(value, (list, tuple)) and value and (hasattr(value[0], "detach") or isinstance(value[0], np.ndarray)):
         return [_plain(inner) for inner in value]
     return value
@@ -112,10 +175,55 @@ def to_python(array: pa.Array) -> list[Any]:
             numbers: list[Any] = array.to_numpy(zero_copy_only=False).tolist()
             return numbers
         if _is_list(array.type) and array.type.value_type not in (pa.null(),) and len(array) and _is_flat(array):
-            values, ends = to_python(array.flatten()), _ends(array)
+            values, ends = to_python(array.flatten()), _ends(array).tolist()
             return [values[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
     result: list[Any] = array.to_pylist()
     return result
+
+
+def cells(array: pa.Array) -> Callable[[int], Any]:
+    """A function that gives the Python value of one row; texts and numbers straight from the bytes Arrow keeps."""
+    kind = array.type
+    if array.null_count == 0 and _is_number(kind) and not pa.types.is_boolean(kind) and not pa.types.is_float16(kind):
+        numbers: Any = array.to_numpy()
+        return memoryview(numbers).__getitem__
+    if array.null_count == 0 and _is_text(kind):
+        width = np.int32 if pa.types.is_string(kind) else np.int64
+        _, places, data = array.buffers()
+        offsets: Any = np.frombuffer(places, dtype=width)[array.offset : array.offset + len(array) + 1]
+        ends = memoryview(offsets)
+        content = memoryview(data) if data is not None else memoryview(b"")
+        return lambda row: str(content[ends[row] : ends[row + 1]], "utf-8")
+    return lambda row: array[row].as_py()
+
+
+def as_matrix(array: pa.Array) -> np.ndarray[Any, Any] | None:
+    """Numbers as (rows,), lists of equally many numbers as (rows, length), over the memory Arrow has; else None."""
+    kind = array.type
+    if array.null_count or not len(array):
+        return None
+    if (pa.types.is_integer(kind) or pa.types.is_floating(kind)) and not pa.types.is_float16(kind):
+        numbers: np.ndarray[Any, Any] = array.to_numpy()
+        return numbers
+    if not (_is_list(kind) or pa.types.is_fixed_size_list(kind)):
+        return None
+    ends = _ends(array)
+    flat = as_matrix(array.flatten())
+    if flat is None or flat.ndim != 1 or not ends[0] or (np.diff(ends) != ends[0]).any():
+        return None
+    return flat.reshape(len(array), int(ends[0]))
+
+
+def from_matrix(matrix: np.ndarray[Any, Any], kind: pa.DataType) -> pa.Array:
+    """The Arrow array, of type `kind`, that `as_matrix` would show as `matrix`."""
+    flat = pa.array(matrix.reshape(-1))
+    if matrix.ndim == 1:
+        return flat
+    if pa.types.is_fixed_size_list(kind):
+        return pa.FixedSizeListArray.from_arrays(flat, type=kind)
+    wide = pa.types.is_large_list(kind)
+    offsets = pa.array(np.arange(0, matrix.size + 1, matrix.shape[1], dtype=np.int64 if wide else np.int32))
+    return (pa.LargeListArray if wide else pa.ListArray).from_arrays(offsets, flat, type=kind)
 
 
 def lengths(array: pa.Array) -> np.ndarray[Any, Any]:
@@ -131,68 +239,149 @@ def lengths(array: pa.Array) -> np.ndarray[Any, Any]:
     return np.asarray(pc.fill_null(counted, 0).to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
-def to_numpy(array: pa.Array, name: str, dtype: Any = None) -> Any:
+def to_numpy(values: pa.Array | list[Any], name: str, dtype: Any = None) -> Any:
     """A numpy array: integers as int64, floats as float32 unless `dtype` says otherwise.
 
-    Lists of equal length become one array with a further axis; ragged ones an object array of arrays.
+    Lists of equal length become one array with a further axis; ragged ones an object array of arrays. A list of Python
+    values (decoded images, say) is stacked where all have the same shape.
     """
+    if isinstance(values, list):
+        return _stacked_or([_as_numpy(value, dtype) for value in values], np.stack, _object_array)
+    array = _storage(values)
     kind = array.type
-    if pa.types.is_dictionary(kind):
-        return to_numpy(array.dictionary_decode(), name, dtype)
     if _is_list(kind) or pa.types.is_fixed_size_list(kind):
         return _stack(array, name, lambda flat: to_numpy(flat, name, dtype), _object_array)
     if _is_number(kind):
-        if array.null_count and not pa.types.is_floating(kind):
-            raise _empty_cells(array, name, "numpy")
-        numbers = array.to_numpy(zero_copy_only=False)
-        return numbers.astype(dtype or _wide(kind), copy=True)
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return _numbers(array, name, "numpy").astype(dtype or _wide(kind), copy=True)
+    if _is_text(kind):
         texts = array.to_pylist()
         return np.array(texts) if array.null_count == 0 else _object_array(texts)
     if pa.types.is_struct(kind):
-        return _object_array(array.to_pylist())
+        return _object_array([_as_numpy(value, dtype) for value in array.to_pylist()])
     return array.to_numpy(zero_copy_only=False)
 
 
-def to_torch(array: pa.Array, name: str, dtype: Any = None) -> Any:
-    """A tensor: integers as int64, floats as float32 unless `dtype` (a torch dtype) says otherwise.
+def to_torch(values: pa.Array | list[Any], name: str, dtype: Any = None, device: Any = None) -> Any:
+    """A tensor: integers as int64, floats as float32 unless `dtype` (a torch dtype) says otherwise, on `device`.
 
     Lists of equal length become one tensor with a further axis, ragged ones a list of tensors; texts stay texts.
+    Images come as (channels, height, width).
     """
     import torch
 
+    if isinstance(values, list):
+        return _stacked_or([_as_torch(value, dtype, device) for value in values], torch.stack, list)
+    array = _storage(values)
     kind = array.type
-    if pa.types.is_dictionary(kind):
-        return to_torch(array.dictionary_decode(), name, dtype)
     if _is_list(kind) or pa.types.is_fixed_size_list(kind):
-        return _stack(array, name, lambda flat: to_torch(flat, name, dtype), list)
+        return _stack(array, name, lambda flat: to_torch(flat, name, dtype, device), list)
     if _is_number(kind):
-        if array.null_count and not pa.types.is_floating(kind):
-            raise _empty_cells(array, name, "torch")
-        tensor = torch.from_numpy(array.to_numpy(zero_copy_only=False).astype(_wide(kind), copy=True))
-        return tensor if dtype is None else tensor.to(dtype)
+        tensor = torch.from_numpy(_numbers(array, name, "torch").astype(_wide(kind), copy=True))
+        return tensor if dtype is None and device is None else tensor.to(dtype=dtype, device=device)
+    if pa.types.is_struct(kind):
+        return [_as_torch(value, dtype, device) for value in array.to_pylist()]
     return to_python(array)
+
+
+def to_jax(values: pa.Array | list[Any], name: str, dtype: Any = None, device: Any = None) -> Any:
+    """A jax array, or a list of them for ragged lists; integers as int32 and floats as float32, as jax has it."""
+    import jax
+
+    found = to_numpy(values, name, dtype)
+    if not isinstance(found, np.ndarray) or found.dtype.kind in "US":
+        return list(found)
+    if found.dtype == object:
+        return [jax.device_put(value, device) if isinstance(value, np.ndarray) else value for value in found]
+    return jax.device_put(found, device)
+
+
+def to_polars(values: pa.Array | pa.Table, name: str = "") -> Any:
+    """A polars Series of an array, or a DataFrame of a table."""
+    import polars
+
+    if isinstance(values, pa.Table):
+        plain = {column: _storage(values[column]) for column in values.column_names}
+        return polars.from_arrow(pa.table(plain))
+    return polars.Series(name, polars.from_arrow(_storage(values)))
+
+
+def _storage(array: Any) -> Any:
+    """What an extension array stores, and categories as their values."""
+    if isinstance(array.type, pa.BaseExtensionType):
+        if isinstance(array, pa.ChunkedArray):
+            return pa.chunked_array([chunk.storage for chunk in array.chunks], array.type.storage_type)
+        return array.storage
+    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+
+
+def _numbers(array: pa.Array, name: str, kind: str) -> np.ndarray[Any, Any]:
+    if array.null_count and not pa.types.is_floating(array.type):
+        raise _empty_cells(array, name, kind)
+    numbers: np.ndarray[Any, Any] = array.to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def _as_numpy(value: Any, dtype: Any) -> Any:
+    """One Python value: numbers, lists of them and images as arrays, members of a dict each; texts stay texts."""
+    if isinstance(value, dict):
+        return {name: _as_numpy(inner, dtype) for name, inner in value.items()}
+    if value is None or isinstance(value, (str, bytes)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return _stacked_or([_as_numpy(inner, dtype) for inner in value], np.stack, _object_array)
+    array = np.asarray(value)
+    if array.dtype.kind in "iuf" and array.dtype != np.uint8:
+        return array.astype(dtype or (np.int64 if array.dtype.kind in "iu" else np.float32))
+    return array if dtype is None or array.dtype.kind not in "iufb" else array.astype(dtype)
+
+
+def _as_torch(value: Any, dtype: Any, device: Any) -> Any:
+    import torch
+
+    if isinstance(value, dict):
+        return {name: _as_torch(inner, dtype, device) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return _stacked_or([_as_torch(inner, dtype, device) for inner in value], torch.stack, list)
+    is_image = hasattr(value, "getbands")  # a PIL image, whose channels come last
+    array = _as_numpy(value, None)
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iufb":
+        return array
+    if is_image:
+        array = array[:, :, None] if array.ndim == 2 else array
+        array = np.ascontiguousarray(array.transpose(2, 0, 1))
+    return torch.tensor(array, dtype=dtype, device=device)
+
+
+def _stacked_or(values: list[Any], stack: Callable[[list[Any]], Any], ragged: Callable[[list[Any]], Any]) -> Any:
+    """Arrays of one shape and type as one with a further axis, else what `ragged` makes of the list."""
+    first: Any = values[0] if values else None
+    if not hasattr(first, "shape") or not hasattr(first, "dtype"):
+        return ragged(values)
+    same = all(getattr(value, "shape", None) == first.shape and value.dtype == first.dtype for value in values)
+    return stack(values) if same else ragged(values)
 
 
 def _stack(array: pa.Array, name: str, convert: Callable[[pa.Array], Any], ragged: Callable[[list[Any]], Any]) -> Any:
     """Lists as one array with a further axis where all have the same length, else what `ragged` makes of them."""
     if array.null_count:
         raise _empty_cells(array, name, "tensor")
+    if pa.types.is_null(array.type.value_type):  # rows of empty lists
+        array = array.cast(pa.list_(pa.float32()))
     flat, ends = convert(array.flatten()), _ends(array)
-    if isinstance(flat, list) or (isinstance(flat, np.ndarray) and flat.dtype == object):
-        ends = list(ends)  # lists of texts or of ragged lists: row by row
-    elif ends and ends[0] and ends == list(range(ends[0], ends[0] * len(ends) + 1, ends[0])):
-        return flat.reshape(len(ends), ends[0], *flat.shape[1:])
-    return ragged([flat[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)])
+    stackable = not isinstance(flat, list) and not (isinstance(flat, np.ndarray) and flat.dtype == object)
+    if stackable and len(ends) and ends[0] and (np.diff(ends) == ends[0]).all():
+        return flat.reshape(len(ends), int(ends[0]), *flat.shape[1:])
+    stops = ends.tolist()
+    return ragged([flat[start:stop] for start, stop in zip([0, *stops[:-1]], stops, strict=True)])
 
 
-def _ends(array: pa.Array) -> list[int]:
+def _ends(array: pa.Array) -> np.ndarray[Any, Any]:
     """Where each row's list ends within `array.flatten()`; the first starts at 0."""
     if pa.types.is_fixed_size_list(array.type):
         size = array.type.list_size
-        return list(range(size, size * len(array) + 1, size))
+        return np.arange(size, size * len(array) + 1, size)
     offsets = array.offsets.to_numpy()
-    ends: list[int] = (offsets[1:] - offsets[0]).tolist()
+    ends: np.ndarray[Any, Any] = offsets[1:] - offsets[0]
     return ends
 
 
@@ -203,6 +392,10 @@ def _is_flat(array: pa.Array) -> bool:
 
 def _is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _is_number(kind: pa.DataType) -> bool:

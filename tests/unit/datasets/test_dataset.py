@@ -249,7 +249,7 @@ class TestSplitting:
             ({"test_size": 15, "train_size": 15}, "more rows than the 20"),
             ({"stratify_by_column": "y"}, "only supported for ClassLabel"),
             ({"stratify_by_column": "q"}, "'q' doesn't exist"),
-            ({"seed": 1, "generator": np.random.default_rng(1)}, "not both"),
+            ({"seed": 1, "generator": np.random.default_rng(1)}, "just one of them"),
         ],
     )
     def test_impossible_splits_are_explained(self, options, message):
@@ -266,3 +266,11 @@ def test_an_unknown_column_is_one_error_for_all_who_ask(data):
     for step in (lambda: data["q"], lambda: data.unique("q"), lambda: data.filter(bool, input_columns="q")):
         with pytest.raises(UnknownKeyError):
             step()
+
+
+def test_lists_of_class_numbers_are_aligned_with_a_models_numbers():
+    features = Features({"tags": List(ClassLabel(names=["b-per", "i-per", "o"]))})
+    data = Dataset.from_dict({"tags": [[0, 1, 2], None, [2, -1]]}, features=features)
+    aligned = data.align_labels_with_mapping({"B-PER": 2, "I-PER": 1, "O": 0}, "tags")
+    assert aligned["tags"] == [[2, 1, 0], None, [0, None]]
+    assert aligned.features == Features({"tags": List(ClassLabel(names=["O", "I-PER", "B-PER"]))})
