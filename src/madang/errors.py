@@ -32,6 +32,14 @@ class RowIndexError(InputError, IndexError):
     """A row that the table does not have."""
 
 
+class MissingSubsetError(UnknownNameError):
+    """A dataset has several subsets and none was named; `known` lists them."""
+
+    def __init__(self, message: str, known: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.known = [str(name) for name in known]
+
+
 class UnknownKeyError(UnknownNameError, KeyError):
     """A column or a split that is not there; `except KeyError` catches it too."""
 
@@ -48,6 +56,42 @@ class HubError(MadangError, OSError):
 
 class CheckpointError(MadangError, OSError):
     """A file is there but cannot be read, or its tensors do not fit the model."""
+
+
+class DatasetNotFoundError(MissingFileError, FileNotFoundError):
+    """A dataset, or a revision of it, that is neither here nor on the hub, or that its reader may not see."""
+
+
+class DataFilesNotFoundError(MissingFileError, FileNotFoundError):
+    """A path or pattern that no data file fits, or a folder or repository without any."""
+
+
+class DatasetScriptError(DataFilesNotFoundError, RuntimeError):
+    """A dataset that is a program, which is not run, and no files of data."""
+
+
+class UnreachableHubError(HubError, ConnectionError):
+    """A hub that gave no answer, or that may not be asked because working offline was asked for."""
+
+
+class DatasetGenerationError(InputError):
+    """Data files that cannot be read, or that do not go together; the message names the file."""
+
+
+class SplitsVerificationError(DatasetGenerationError):
+    """The splits that were read are not those that the dataset's card announces."""
+
+
+class UnexpectedSplitsError(SplitsVerificationError):
+    """A split that the card does not announce."""
+
+
+class ExpectedMoreSplitsError(SplitsVerificationError):
+    """A split that the card announces and no file holds."""
+
+
+class NonMatchingSplitsSizesError(SplitsVerificationError):
+    """A split with other numbers of rows than the card announces."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

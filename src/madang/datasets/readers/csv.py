@@ -1,19 +1,17 @@
 """CSV and TSV files, read by Arrow with pandas' rules for what counts as empty and as a number."""
 
 import csv
-import os
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 
-from madang.datasets.readers.files import read_all
-from madang.errors import InputError
-from madang.writing import write_file
-
-if TYPE_CHECKING:
-    from madang.datasets.dataset import Dataset
+from madang.datasets.readers import csv_rows
+from madang.datasets.readers.columns import Columns, Place
+from madang.datasets.readers.files import MEMORY, DataFile, as_file, blocks, in_order, local, wrong_encoding
+from madang.errors import DatasetGenerationError, InputError, unknown_name
+from madang.notices import notice
 
 # what pandas, and so everybody's earlier results, reads as an empty cell
 EMPTY = (
@@ -21,130 +19,353 @@ EMPTY = (
     "NULL", "NaN", "None", "n/a", "nan", "null",
 )  # fmt: skip
 # Arrow would otherwise make dates of texts that look like one
-_NOT_GUESSED = ("date", "time", "timestamp")
+_NOT_GUESSED = ("date", "time", "timestamp", "duration")
+# options of pandas' reader that Arrow has nothing for: pandas does the reading then
+_FOR_PANDAS = {
+    "comment", "converters", "date_format", "dialect", "dtype", "index_col", "lineterminator", "parse_dates",
+    "skipfooter", "skipinitialspace", "thousands",
+}  # fmt: skip
+# options that only say how pandas should go about it
+_WITHOUT_EFFECT = {
+    "cache_dates", "chunksize", "engine", "error_bad_lines", "float_precision", "iterator", "low_memory",
+    "mangle_dupe_cols", "memory_map", "prefix", "verbose", "warn_bad_lines",
+}  # fmt: skip
+
+
+@dataclass
+class Options:
+    """How a CSV file is written, by the names that pandas gives these things.
+
+    `sep` (or `delimiter`) defaults to a comma, or a tab for `.tsv`. The first line names the columns unless `header`
+    is None or `names` (or `column_names`) are given. Cells like '' and 'NA' are empty unless `keep_default_na=False`.
+    """
+
+    sep: str | None = None
+    delimiter: str | None = None
+    header: Any = "infer"
+    names: Sequence[str] | None = None
+    column_names: Sequence[str] | None = None
+    usecols: Any = None
+    quotechar: Any = '"'
+    quoting: int = csv.QUOTE_MINIMAL
+    doublequote: bool = True
+    escapechar: Any = None
+    na_values: Any = None
+    keep_default_na: bool = True
+    na_filter: bool = True
+    true_values: Sequence[str] | None = None
+    false_values: Sequence[str] | None = None
+    decimal: str = "."
+    skiprows: Any = None
+    nrows: int | None = None
+    skip_blank_lines: bool = True
+    encoding: str | None = None
+    encoding_errors: str | None = "strict"
+    on_bad_lines: Any = "error"
+    others: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.names = list(self.names or self.column_names or []) or None
+        self.sep = self.delimiter or self.sep
+        self.encoding = self.encoding or "utf-8"
+        self.encoding_errors = self.encoding_errors or "strict"
+        if self.header == "infer":
+            self.header = 0 if self.names is None else None
+        if self.quoting == csv.QUOTE_NONE or not self.quotechar:
+            self.quotechar = False
+        self.na_values = [self.na_values] if isinstance(self.na_values, str) else self.na_values or []
+
+    @property
+    def needs_pandas(self) -> bool:
+        """Whether something is asked for that Arrow cannot do."""
+        return bool(
+            self.others
+            or len(self.sep or ",") > 1
+            or callable(self.usecols)
+            or callable(self.on_bad_lines)
+            or isinstance(self.na_values, dict)
+            or not isinstance(self.skiprows or 0, int)
+            or not isinstance(self.header or 0, int)
+            or self.quoting not in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONE)
+        )
+
+    def mark(self, file: DataFile) -> str:
+        """What separates the cells of `file`."""
+        return self.sep or ("\t" if "tsv" in file.suffixes else ",")
+
+
+def options(given: dict[str, Any]) -> Options:
+    """The options by name; an unknown one is an error that names the nearest."""
+    known = set(Options.__dataclass_fields__) - {"others"}
+    for name in given:
+        if name not in known | _FOR_PANDAS | _WITHOUT_EFFECT:
+            raise unknown_name("option for CSV files", name, known | _FOR_PANDAS)
+    others = {name: value for name, value in given.items() if name in _FOR_PANDAS and value not in (None, False, 0)}
+    return Options(**{name: value for name, value in given.items() if name in known}, others=others)
 
 
 def read(
-    paths: Sequence[str],
-    *,
-    sep: str | None = None,
-    delimiter: str | None = None,
-    encoding: str = "utf-8",
-    header: int | None = 0,
-    names: Sequence[str] | None = None,
-    column_names: Sequence[str] | None = None,
-    skiprows: int = 0,
-    quotechar: str | bool = '"',
-    escapechar: str | bool = False,
-    usecols: Sequence[str] | None = None,
-    keep_default_na: bool = True,
-    na_values: str | Sequence[str] = (),
-) -> pa.Table:
-    """All files as one table.
+    files: Iterable[Any], *, texts: Iterable[str] = (), types: dict[str, pa.DataType] | None = None, **given: Any
+) -> Iterator[pa.Table]:
+    """The rows of all files, some megabytes at a time; the options are those of `Options`, and pandas' others.
 
-    `sep` (or `delimiter`) defaults to a comma, or a tab for `.tsv`. `names` (or `column_names`) are the columns' names
-    where the file has no header (`header=None`), or replace the header. Cells like '' and 'NA' are empty, as pandas
-    has it, unless `keep_default_na=False`. `usecols` reads only these columns.
+    `texts` are columns to be read as text; `types` says what other columns hold.
+
+    Raises DatasetGenerationError, naming file, line and column, for what is no CSV or does not go together.
     """
-    names = names if names is not None else column_names
-    na_values = [na_values] if isinstance(na_values, str) else list(na_values)
-    if header not in (0, None):
-        raise InputError(f"header is 0 (the first line names the columns) or None (no line does), not {header!r}.")
+    asked = options(given)
+    columns = Columns(texts, guessed=True)
+    left = asked.nrows
+    for file in local(files):
+        if asked.needs_pandas:
+            tables = _by_pandas(file, asked, given)
+        else:
+            tables = _CsvFile(file, asked, columns, types or {}).tables()
+        for table in tables:
+            if left is not None:
+                table, left = table.slice(0, left), left - table.num_rows
+            yield table
+            if left is not None and left <= 0:
+                return
 
-    def read_one(path: Path) -> pa.Table:
+
+class _CsvFile:
+    """One file that is being read."""
+
+    def __init__(self, file: DataFile, asked: Options, columns: Columns, types: dict[str, pa.DataType]) -> None:
+        self.file, self.asked, self.columns, self.given = file, asked, columns, types
+        self.names: list[str] = []
+        self.wanted: list[str] = []
+        # what later blocks are read as; a column that is not here is guessed anew
+        self.types: dict[str, pa.DataType] = {
+            **types,
+            **{name: kind for name, kind in columns.types.items() if kind == pa.string()},
+            **dict.fromkeys(columns.texts, pa.string()),
+        }
+
+    def tables(self) -> Iterator[pa.Table]:
+        found = blocks(self.file, self.asked.encoding or "utf-8", self.asked.encoding_errors or "strict")
+        chunks = csv_rows.cut(
+            found, self.asked.mark(self.file), self.asked.quotechar, self.asked.escapechar, self.asked.doublequote
+        )
+        first = next(chunks, None)
+        if first is None:
+            raise DatasetGenerationError(f"{self.file.name} is empty: a CSV file begins with a line of column names.")
+        yield self._begin(first)
+        for chunk, table in in_order(lambda chunk: (chunk, self._attempt(chunk)), chunks):
+            if isinstance(table, Exception):
+                table = self._parsed(chunk)
+            if table.num_rows:
+                yield self._settled(table)
+
+    def _begin(self, chunk: bytes) -> pa.Table:
+        """The first rows; they tell what the columns are called and hold."""
+        asked = self.asked
+        skipped = (asked.skiprows or 0) + (asked.header or 0)
+        if asked.names is not None and asked.header is not None:
+            skipped += 1
+        start = {
+            "skip_rows": skipped,
+            "column_names": asked.names,
+            "autogenerate_column_names": asked.header is None and asked.names is None,
+        }
+        table = self._parsed(chunk, start)
+        names = table.column_names
+        if start["autogenerate_column_names"]:
+            names = [str(place) for place in range(len(names))]
+        self.names = [name or f"Unnamed: {place}" for place, name in enumerate(names)]
+        twice = sorted({name for name in self.names if self.names.count(name) > 1})
+        if twice:
+            raise DatasetGenerationError(
+                f"{self.file.name} has columns of the same name; more than once: {twice}. Rename them in the file, or "
+                "pass names=[…] with header=0."
+            )
+        self.wanted = self._chosen()
+        self.columns.compare(self.wanted, self.file)
+        table = table.rename_columns(self.names).select(self.wanted)
+        known = {name: kind for name, kind in self.types.items() if name in self.wanted}
+        if any(table.schema.field(name).type != kind for name, kind in known.items()):
+            # the names were not known when it was read, so neither was what the columns are to be read as
+            self.types |= known
+            named = {**start, "column_names": self.names, "autogenerate_column_names": False}
+            named["skip_rows"] = skipped + (asked.header is not None and asked.names is None)
+            table = self._parsed(chunk, named)
+        return self._settled(table)
+
+    def _chosen(self) -> list[str]:
+        """The columns to read, in the order of the file."""
+        asked = self.asked.usecols
+        if asked is None:
+            return self.names
+        wanted = [self.names[column] if isinstance(column, int) else column for column in asked]
+        for name in wanted:
+            if name not in self.names:
+                raise unknown_name(f"column of {self.file.name}", name, self.names)
+        return [name for name in self.names if name in wanted]
+
+    def _settled(self, table: pa.Table) -> pa.Table:
+        """The block in the types that the columns have by now."""
+        self.columns.settle(table.schema, self.file, self._place_of_change)
+        for column in table.schema:
+            if not pa.types.is_null(column.type):
+                self.types[column.name] = self.columns.types[column.name]
+        wider = pa.schema([(name, self.columns.types[name]) for name in table.column_names])
+        return table if table.schema.equals(wider) else table.cast(wider)
+
+    def _parsed(self, chunk: bytes, start: dict[str, Any] | None = None) -> pa.Table:
+        """The rows of a block; where they are not what the columns held so far, their types are guessed anew."""
+        table = self._attempt(chunk, start)
+        if isinstance(table, pa.ArrowInvalid) and "conversion error" in str(table) and not self._badly_encoded(table):
+            table = self._attempt(chunk, start, guess=True)
+        if isinstance(table, Exception):
+            raise self._explained(table) from table
+        return table
+
+    def _attempt(self, chunk: bytes, start: dict[str, Any] | None = None, guess: bool = False) -> pa.Table | Exception:
+        """The block as a table, or why it cannot be one. Called by several threads."""
+        kept = {**self.given, **{n: k for n, k in self.types.items() if k == pa.string()}}
+        types = dict(kept) if guess else dict(self.types)
+        try:
+            table = self._read(chunk, types, start)
+            texts = {c.name: pa.string() for c in table.schema if str(c.type).startswith(_NOT_GUESSED)}
+            texts = {name: kind for name, kind in texts.items() if name not in types}
+            return self._read(chunk, {**types, **texts}, start) if texts else table
+        except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeError) as error:
+            return error
+
+    def _read(self, chunk: bytes, types: dict[str, pa.DataType], start: dict[str, Any] | None) -> pa.Table:
         from pyarrow import csv as arrow_csv
 
-        mark = sep or delimiter or ("\t" if path.suffix == ".tsv" else ",")
-        named = names is not None
-        parse = arrow_csv.ParseOptions(
-            delimiter=mark, quote_char=quotechar, escape_char=escapechar, newlines_in_values=True
+        asked = self.asked
+        empty = [*(EMPTY if asked.keep_default_na else ()), *map(str, asked.na_values)] if asked.na_filter else []
+        guessed = {
+            name: values
+            for name, values in (("true_values", asked.true_values), ("false_values", asked.false_values))
+            if values
+        }
+        named = start is None or start["column_names"] is not None
+        table = arrow_csv.read_csv(
+            pa.BufferReader(chunk),
+            arrow_csv.ReadOptions(
+                use_threads=False, block_size=len(chunk) + 1, **(start or {"column_names": self.names})
+            ),
+            arrow_csv.ParseOptions(
+                delimiter=asked.mark(self.file),
+                quote_char=asked.quotechar,
+                double_quote=asked.doublequote,
+                escape_char=asked.escapechar or False,
+                newlines_in_values=True,
+                ignore_empty_lines=asked.skip_blank_lines,
+                invalid_row_handler=self._bad_line if asked.on_bad_lines != "error" else None,
+            ),
+            arrow_csv.ConvertOptions(
+                column_types=types,
+                null_values=empty,
+                strings_can_be_null=bool(empty),
+                include_columns=self.wanted if named and self.wanted else [],
+                decimal_point=asked.decimal,
+                **guessed,
+            ),
+            memory_pool=MEMORY,
         )
-        options: dict[str, Any] = {
-            "null_values": [*(EMPTY if keep_default_na else ()), *na_values],
-            "strings_can_be_null": keep_default_na or bool(na_values),
-            "include_columns": list(usecols or []),
-        }
-        reading: dict[str, Any] = {
-            "encoding": encoding,
-            "column_names": list(names) if names is not None else None,
-            "skip_rows": skiprows + (1 if named and header == 0 and column_names is None else 0),
-            "autogenerate_column_names": header is None and not named,
-        }
-        return _read_one(path, arrow_csv, parse, options, reading, encoding)
+        for column in table.schema:  # also finds bytes of another encoding in the header
+            if pa.types.is_binary(column.type):
+                raise UnicodeError(f"column {column.name!r} holds other bytes")
+        return table
 
-    return read_all(paths, read_one)
+    def _bad_line(self, row: Any) -> str:
+        if self.asked.on_bad_lines == "warn":
+            notice(
+                f"{self.file.name}: a line of {row.actual_columns} cells instead of {row.expected_columns} is left out."
+            )
+        return "skip"
 
+    def _badly_encoded(self, error: Exception) -> bool:
+        return isinstance(error, UnicodeError) or "UTF8" in str(error) or "UTF-8" in str(error)
 
-def _read_one(
-    path: Path, arrow_csv: Any, parse: Any, options: dict[str, Any], reading: dict[str, Any], encoding: str
-) -> pa.Table:
-    if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty: a CSV file begins with a line of column names.")
+    def _explained(self, error: Exception) -> Exception:
+        if self._badly_encoded(error):
+            return wrong_encoding(self.file, self.asked.encoding or "utf-8", str(error))
+        if "Empty CSV file" in str(error):
+            return DatasetGenerationError(f"{self.file.name} has no line of column names: {error}.")
+        where = self._ragged_line()
+        return DatasetGenerationError(
+            f"{self.file.name} cannot be read as CSV{where}: {error}. Is `sep` right, and does every row have as many "
+            "cells? on_bad_lines='skip' leaves such rows out."
+        )
 
-    def attempt(types: dict[str, pa.DataType], block_size: int | None) -> pa.Table:
-        convert = arrow_csv.ConvertOptions(column_types=types, **options)
-        return arrow_csv.read_csv(path, arrow_csv.ReadOptions(block_size=block_size, **reading), parse, convert)
+    # ---- looking for what is wrong, cell by cell
 
-    whole = min(path.stat().st_size + 1, 2**31 - 1)
-    size = None
-    try:
+    def _rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Every row with the number of its last line."""
+        asked = self.asked
+        texts = (block.decode("utf-8", "replace") for block in csv_rows.lines_of(self.file, asked))
+        rows = csv.reader(
+            texts,
+            delimiter=asked.mark(self.file),
+            quotechar=asked.quotechar or None,
+            escapechar=asked.escapechar or None,
+            doublequote=asked.doublequote,
+            quoting=csv.QUOTE_MINIMAL if asked.quotechar else csv.QUOTE_NONE,
+        )
+        csv.field_size_limit(1 << 30)
+        for row in rows:
+            yield rows.line_num, row
+
+    def _ragged_line(self) -> str:
+        expected = len(self.names or self.asked.names or ())
         try:
-            table = attempt({}, size)
-        except pa.ArrowInvalid as error:
-            # types are guessed from the first block; where a later one disagrees, guess from the whole file
-            if "conversion error" not in str(error) and "straddling" not in str(error):
-                raise
-            size = whole
-            table = attempt({}, size)
-        texts = {c.name: pa.string() for c in table.schema if str(c.type).startswith(_NOT_GUESSED)}
-        if texts:
-            table = attempt(texts, size)
-        names = table.column_names  # bytes of another encoding in the header are found here
-    except pa.ArrowKeyError as error:
-        raise InputError(f"{path} has no such column: {error}") from error
-    except UnicodeError as error:
-        raise _wrong_encoding(path, encoding, str(error)) from error
-    except pa.ArrowInvalid as error:
-        if "UTF8" in str(error) or "UTF-8" in str(error):
-            raise _wrong_encoding(path, encoding, str(error)) from error
-        raise InputError(
-            f"{path} cannot be read as CSV: {error}. Is `sep` right, and does every row have as many cells?"
-        ) from error
-    for column in table.schema:
-        if pa.types.is_binary(column.type):
-            raise _wrong_encoding(path, encoding, f"column {column.name!r} holds bytes that are no {encoding}")
-    # columns without a name are called as pandas calls them
-    if reading["autogenerate_column_names"]:
-        return table.rename_columns([str(place) for place in range(len(names))])
-    return table.rename_columns([name or f"Unnamed: {place}" for place, name in enumerate(names)])
+            for line, row in self._rows():
+                if line <= (self.asked.skiprows or 0):
+                    continue
+                expected = expected or len(row)
+                if row and len(row) != expected:
+                    return f", line {line}"
+        except (csv.Error, UnicodeError):
+            pass
+        return ""
 
-
-def _wrong_encoding(path: Path, encoding: str, reason: str) -> InputError:
-    begin = path.read_bytes()[:100_000]
-    begin = begin[: begin.rfind(b"\n") + 1] or begin  # no character cut in two
-    fitting = []
-    for other in ("utf-8", "cp949", "utf-16", "latin-1"):
-        try:
-            begin.decode(other)
-        except UnicodeError:
-            continue
-        fitting.append(other)
-    first = fitting[0] if fitting else "latin-1"
-    return InputError(
-        f"{path} is not {encoding} ({reason}). Its beginning could be {', '.join(fitting)}: try encoding={first!r}."
-    )
-
-
-def write(dataset: "Dataset", path: str | os.PathLike[str], sep: str, encoding: str, header: bool) -> int:
-    """The rows as a CSV file, written aside and swapped in; returns its size in bytes."""
-
-    def fill(part: Path) -> None:
-        with open(part, "w", encoding=encoding, newline="") as file:
-            writer = csv.writer(file, delimiter=sep, lineterminator="\n")
+    def _place_of_change(self, file: DataFile, name: str, known: pa.DataType) -> Place | None:
+        """Where the column first holds what is not `known`."""
+        column, before = self.names.index(name), (self.asked.skiprows or 0)
+        header = self.asked.header is not None
+        number = 0
+        for line, row in self._rows():
+            if line <= before or not row:
+                continue
             if header:
-                writer.writerow(dataset.column_names)
-            for batch in dataset.with_format(None).iter(1000):
-                writer.writerows(zip(*batch.values(), strict=True))
+                header = False
+                continue
+            number += 1
+            cell = row[column] if column < len(row) else ""
+            if cell not in EMPTY and not _fits(cell, known):
+                return line, number, repr(cell)
+        return None
 
-    write_file(path, fill)
-    return Path(path).stat().st_size
+
+def _fits(cell: str, kind: pa.DataType) -> bool:
+    try:
+        pa.array([cell.strip()]).cast(kind)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _by_pandas(file: DataFile, asked: Options, given: dict[str, Any]) -> Iterator[pa.Table]:
+    """What only pandas can read."""
+    try:
+        import pandas
+    except ImportError as error:
+        named = sorted({*asked.others, *(name for name in ("sep", "skiprows", "usecols") if name in given)})
+        raise InputError(f"reading CSV files with {named} needs pandas: pip install pandas.") from error
+    known = {name: value for name, value in given.items() if name not in _WITHOUT_EFFECT | {"column_names"}}
+    known |= {"sep": asked.mark(file), "names": asked.names, "encoding": "utf-8", "header": asked.header}
+    known.pop("delimiter", None)
+    content = as_file(blocks(file, asked.encoding or "utf-8", asked.encoding_errors or "strict"))
+    try:
+        parts = pandas.read_csv(content, iterator=True, chunksize=50_000, **known)
+        for part in parts:
+            table = pa.Table.from_pandas(part, preserve_index=asked.others.get("index_col") is not None)
+            yield table.replace_schema_metadata(None)
+    except (ValueError, TypeError) as error:
+        raise DatasetGenerationError(f"{file.name} cannot be read as CSV: {error}.") from error
