@@ -34,20 +34,10 @@ def push_saved(
 
     Raises InputError for a name no hub accepts, HubError when the hub refuses or cannot be reached.
     """
-    if not is_repository_name(repo_id):
-        raise InputError(f"{repo_id!r} cannot be the name of a repository: {RULE}.")
     if create_pr and revision not in (None, "main"):
         raise InputError(f"create_pr=True proposes a change to the main branch; leave out revision={revision!r}.")
-    from huggingface_hub import HfApi
-
-    api = HfApi(endpoint=settings.endpoint(), token=token)
-    try:
-        # made before anything is saved: who is not logged in learns it at once
-        repo_id = _made(api, repo_id, repo_type, private)
-        if revision is not None and revision != "main" and not revision.startswith("refs/"):
-            api.create_branch(repo_id, branch=revision, repo_type=repo_type, exist_ok=True)
-    except hub_failures() as error:
-        raise explained(error, repo_id, repo_type, revision) from error
+    # made before anything is saved: who is not logged in learns it at once
+    api, repo_id = open_for_writing(repo_id, private=private, token=token, revision=revision, repo_type=repo_type)
     with tempfile.TemporaryDirectory(prefix="madang-push-") as folder:
         save(Path(folder))
         try:
@@ -62,6 +52,32 @@ def push_saved(
         except hub_failures() as error:
             raise explained(error, repo_id, repo_type, revision) from error
     return str(commit.pr_url or commit.commit_url)
+
+
+def open_for_writing(
+    repo_id: str,
+    *,
+    private: bool | None = None,
+    token: str | bool | None = None,
+    revision: str | None = None,
+    repo_type: str = "model",
+) -> tuple["HfApi", str]:
+    """The hub's interface, and the full name of the repository, which exists from now on, with the branch `revision`.
+
+    Raises as `push_saved` does.
+    """
+    if not is_repository_name(repo_id):
+        raise InputError(f"{repo_id!r} cannot be the name of a repository: {RULE}.")
+    from huggingface_hub import HfApi
+
+    api = HfApi(endpoint=settings.endpoint(), token=token)
+    try:
+        repo_id = _made(api, repo_id, repo_type, private)
+        if revision is not None and revision != "main" and not revision.startswith("refs/"):
+            api.create_branch(repo_id, branch=revision, repo_type=repo_type, exist_ok=True)
+    except hub_failures() as error:
+        raise explained(error, repo_id, repo_type, revision) from error
+    return api, repo_id
 
 
 def _made(api: "HfApi", repo_id: str, repo_type: str, private: bool | None) -> str:
