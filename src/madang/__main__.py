@@ -1,0 +1,8 @@
+"""`python -m madang` is the command `madang`."""
+
+import sys
+
+from madang.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())
