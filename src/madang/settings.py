@@ -22,7 +22,8 @@ def endpoint() -> str | None:
 
 def progress_bars() -> bool:
     """Long work shows its progress, unless `MADANG_PROGRESS=0` (or `HF_HUB_DISABLE_PROGRESS_BARS=1`) says otherwise."""
-    if os.environ.get("HF_HUB_DISABLE_PROGRESS_BARS", "").lower() in TRUE:
+    names = ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS")
+    if any(os.environ.get(name, "").lower() in TRUE for name in names):
         return False
     return os.environ.get("MADANG_PROGRESS", "1").lower() in TRUE
 

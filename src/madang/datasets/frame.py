@@ -214,6 +214,10 @@ class Frame:
         """The rows from `start` up to `stop` as one Arrow array per column."""
         return {name: column.slice(start, stop) for name, column in self.columns.items()}
 
+    def rows_from(self, start: int, stop: int) -> "Rows":
+        """The same, each column read when it is asked for."""
+        return Rows(self, start, stop)
+
     def take(self, places: np.ndarray[Any, Any]) -> dict[str, pa.Array]:
         """The rows at `places` as one Arrow array per column."""
         return {name: column.take(places) for name, column in self.columns.items()}
@@ -226,6 +230,28 @@ class Frame:
     def table(self) -> pa.Table:
         """Everything as one Arrow table."""
         return pa.table({name: column.whole() for name, column in self.columns.items()})
+
+
+class Rows(Mapping[str, pa.Array]):
+    """Some rows of a frame: one Arrow array per column, gathered when it is first asked for."""
+
+    def __init__(self, frame: Frame, start: int, stop: int) -> None:
+        self._frame, self._start, self._stop = frame, start, stop
+        self._read: dict[str, pa.Array] = {}
+
+    def __getitem__(self, name: str) -> pa.Array:
+        if name not in self._read:
+            self._read[name] = self._frame.columns[name].slice(self._start, self._stop)
+        return self._read[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._frame.columns
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._frame.columns)
+
+    def __len__(self) -> int:
+        return len(self._frame.columns)
 
 
 def joined(columns: Sequence[StoredColumn]) -> StoredColumn:

@@ -14,7 +14,9 @@ class Block:
     """Some rows of a table, of which each column becomes Python values (or arrays, by the format) at most once."""
 
     def __init__(self, arrays: Mapping[str, pa.Array], count: int, view: View) -> None:
-        self.arrays = {name: array for name, array in arrays.items() if view.shows(name)}
+        # what the format does not show is left out; else the arrays stay as they came, perhaps not even read
+        hidden = view.format.columns is not None and not view.format.others
+        self.arrays = {name: arrays[name] for name in arrays if view.shows(name)} if hidden else arrays
         self.count, self.view = count, view
         self.touched: dict[str, Any] = {}
 

@@ -81,7 +81,7 @@ def stratified(labels: Rows, train: int, test: int, random: np.random.Generator)
 
 def _shares(counts: Rows, draws: int, random: np.random.Generator) -> Rows:
     """`draws` shared out in proportion to `counts`, whole numbers by the largest remainder; ties are drawn."""
-    exact = counts / counts.sum() * draws
+    exact = draws * counts / counts.sum()  # in this order: remainders that tie must be equal to the last bit
     shares = np.floor(exact)
     missing = int(draws - shares.sum())
     if missing > 0:

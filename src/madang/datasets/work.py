@@ -66,7 +66,8 @@ def _answers(work: Work, frame: Frame, view: View, kind: str, spans: "list[Span]
             yield from _overlapped(work, frame, view, spans)
             return
         for start, stop, _ in spans:
-            yield start, stop, work.on_block(kind, Block(frame.slice(start, stop), stop - start, view), start)
+            block = Block(frame.rows_from(start, stop), stop - start, view)
+            yield start, stop, work.on_block(kind, block, start)
     finally:
         work.call.close()
 
@@ -81,7 +82,7 @@ def _overlapped(work: Work, frame: Frame, view: View, spans: "list[Span]") -> It
     with ThreadPoolExecutor(max_workers=1) as beside:
         waiting: tuple[int, int, Future[Any]] | None = None
         for start, stop, _ in spans:
-            block = Block(frame.slice(start, stop), stop - start, view)
+            block = Block(frame.rows_from(start, stop), stop - start, view)
             given, result = work.call.on_batch(block, start)
             storing = mapping.Storing(block, work.features or {}, work.on_mixed_types)
             stored = beside.submit(mapping.batch_mapped, given, result, start, work.drop, storing)

@@ -192,3 +192,17 @@ class TestFilter:
         monkeypatch.setattr(formats, "to_python", lambda array: converted.append(array.type) or original(array))
         data.filter(lambda row: row["a"] + 1 > 2)
         assert converted == [pa.int64()]
+
+
+def test_map_reads_only_the_columns_that_the_function_touches(monkeypatch):
+    from madang.datasets.frame import StoredColumn
+
+    data = Dataset.from_dict({"a": list(range(2500)), "large": ["x" * 100] * 2500}).shuffle(seed=1)
+    kinds = []
+    gather = StoredColumn._gather
+    monkeypatch.setattr(
+        StoredColumn, "_gather", lambda self, places: kinds.append(self.values.type) or gather(self, places)
+    )
+    data.map(lambda row: {"b": row["a"] + 1})
+    data.map(lambda batch: {"b": [a + 1 for a in batch["a"]]}, batched=True)
+    assert set(kinds) == {pa.int64()}

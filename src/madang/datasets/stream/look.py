@@ -102,9 +102,8 @@ class _Given(lazy.Block):
     def __init__(self, block: Block, look: Look) -> None:
         super().__init__(block.arrays, block.count, look.view(block.arrays))
         self._block, self._look = block, look
-        for name in block.written:
-            if look.format.shows(name):
-                self.arrays[name] = None
+        objects = [name for name in block.written if look.format.shows(name)]
+        self.arrays = {**self.arrays, **dict.fromkeys(objects)}
 
     def column(self, name: str) -> Any:
         """The values of a column."""
