@@ -21,6 +21,14 @@ NARROW = {
 }
 
 
+# the numpy type in which numbers of an Arrow type come out: models want int64 and float32
+_WIDE: dict[int, Any] = {
+    pa.bool_().id: np.bool_,
+    **dict.fromkeys((pa.float16().id, pa.float32().id, pa.float64().id), np.float32),
+    **{getattr(pa, f"{sign}int{bits}")().id: np.int64 for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}
+
+
 def to_arrow(values: Any, name: str = "", feature: Any = None) -> pa.Array:
     """One Arrow array from a list, numpy array, tensor, Arrow array or pandas Series.
 
@@ -252,7 +260,7 @@ def to_numpy(values: pa.Array | list[Any], name: str, dtype: Any = None) -> Any:
     if _is_list(kind) or pa.types.is_fixed_size_list(kind):
         return _stack(array, name, lambda flat: to_numpy(flat, name, dtype), _object_array)
     if _is_number(kind):
-        return _numbers(array, name, "numpy").astype(dtype or _wide(kind), copy=True)
+        return _numbers(array, name, "numpy").astype(dtype or _WIDE[kind.id], copy=True)
     if _is_text(kind):
         texts = array.to_pylist()
         return np.array(texts) if array.null_count == 0 else _object_array(texts)
@@ -271,13 +279,16 @@ def to_torch(values: pa.Array | list[Any], name: str, dtype: Any = None, device:
 
     if isinstance(values, list):
         return _stacked_or([_as_torch(value, dtype, device) for value in values], torch.stack, list)
+    wide = _WIDE.get(values.type.id)
+    if wide is not None:
+        tensor = torch.from_numpy(_numbers(values, name, "torch").astype(wide, copy=True))
+        return tensor if dtype is None and device is None else tensor.to(dtype=dtype, device=device)
     array = _storage(values)
     kind = array.type
+    if array is not values and kind.id in _WIDE:
+        return to_torch(array, name, dtype, device)
     if _is_list(kind) or pa.types.is_fixed_size_list(kind):
         return _stack(array, name, lambda flat: to_torch(flat, name, dtype, device), list)
-    if _is_number(kind):
-        tensor = torch.from_numpy(_numbers(array, name, "torch").astype(_wide(kind), copy=True))
-        return tensor if dtype is None and device is None else tensor.to(dtype=dtype, device=device)
     if pa.types.is_struct(kind):
         return [_as_torch(value, dtype, device) for value in array.to_pylist()]
     return to_python(array)
@@ -367,12 +378,22 @@ def _stack(array: pa.Array, name: str, convert: Callable[[pa.Array], Any], ragge
         raise _empty_cells(array, name, "tensor")
     if pa.types.is_null(array.type.value_type):  # rows of empty lists
         array = array.cast(pa.list_(pa.float32()))
-    flat, ends = convert(array.flatten()), _ends(array)
+    inner, ends = _flat(array)
+    flat = convert(inner)
     stackable = not isinstance(flat, list) and not (isinstance(flat, np.ndarray) and flat.dtype == object)
-    if stackable and len(ends) and ends[0] and (np.diff(ends) == ends[0]).all():
+    if stackable and len(ends) and ends[0] and (ends[1:] - ends[:-1] == ends[0]).all():
         return flat.reshape(len(ends), int(ends[0]), *flat.shape[1:])
     stops = ends.tolist()
     return ragged([flat[start:stop] for start, stop in zip([0, *stops[:-1]], stops, strict=True)])
+
+
+def _flat(array: pa.Array) -> tuple[pa.Array, np.ndarray[Any, Any]]:
+    """The values of lists without empty cells, one list after the other, and where each ends; nothing is copied."""
+    if pa.types.is_fixed_size_list(array.type):
+        return array.flatten(), _ends(array)
+    offsets = array.offsets.to_numpy()
+    first = int(offsets[0])
+    return array.values.slice(first, int(offsets[-1]) - first), offsets[1:] - first
 
 
 def _ends(array: pa.Array) -> np.ndarray[Any, Any]:
@@ -400,12 +421,6 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
-
-
-def _wide(kind: pa.DataType) -> Any:
-    if pa.types.is_boolean(kind):
-        return np.bool_
-    return np.float32 if pa.types.is_floating(kind) else np.int64
 
 
 def _object_array(values: Iterable[Any]) -> np.ndarray[Any, Any]:
