@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from madang.datasets import cache
+from madang.datasets.sizes import read_size, readable
 from madang.errors import InputError
 
 
@@ -33,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _size(text: str) -> int:
     try:
-        return cache.read_size(text)
+        return read_size(text)
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
@@ -42,26 +43,26 @@ def _list(arguments: argparse.Namespace) -> None:
     entries = cache.entries()
     for entry in entries:
         used = "in use now" if cache.is_in_use(entry) else f"{entry.last_used.astimezone():%Y-%m-%d %H:%M}"
-        print(f"{cache.readable(entry.bytes):>12}  {used:<16}  {entry.name}")
-    print(f"{_counted(len(entries))}, {cache.readable(sum(entry.bytes for entry in entries))}, in {cache.root()}")
+        print(f"{readable(entry.bytes):>12}  {used:<16}  {entry.name}")
+    print(f"{_counted(len(entries))}, {readable(sum(entry.bytes for entry in entries))}, in {cache.root()}")
 
 
 def _total(arguments: argparse.Namespace) -> None:
     held = sum(entry.bytes for entry in cache.entries())
     total = cache.size()
-    print(f"{cache.readable(held)} in {cache.root()}")
+    print(f"{readable(held)} in {cache.root()}")
     if total > held:
-        print(f"{cache.readable(total - held)} beside that were put there by something else; prune leaves them.")
+        print(f"{readable(total - held)} beside that were put there by something else; prune leaves them.")
 
 
 def _prune(arguments: argparse.Namespace) -> None:
     gone = cache.prune(arguments.max)
     for entry in gone:
-        print(f"removed {cache.readable(entry.bytes):>12}  {entry.name}")
+        print(f"removed {readable(entry.bytes):>12}  {entry.name}")
     left = cache.entries()
     held = sum(entry.bytes for entry in left)
-    freed = cache.readable(sum(entry.bytes for entry in gone))
-    print(f"removed {_counted(len(gone))}, {freed}; {_counted(len(left))} left, {cache.readable(held)}.")
+    freed = readable(sum(entry.bytes for entry in gone))
+    print(f"removed {_counted(len(gone))}, {freed}; {_counted(len(left))} left, {readable(held)}.")
     if held > arguments.max:
         print("What is left is in use by running programs.")
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from madang.cli.summary import summarise
-from madang.cli.tables import cut, printable, size, table, terminal_width
+from madang.cli.tables import cut, printable, table, terminal_width
+from madang.datasets.sizes import readable
 from madang.errors import InputError, unknown_name
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
@@ -144,7 +145,9 @@ def _splits(data: Any) -> dict[str, Any]:
 
 
 def _rows(dataset: Any) -> int | None:
-    return len(dataset) if hasattr(dataset, "__len__") else None
+    from madang.datasets.shards import is_stream
+
+    return None if is_stream(dataset) else len(dataset)
 
 
 # show -----------------------------------------------------------------------------------------------------------------
@@ -164,7 +167,7 @@ def _show(arguments: argparse.Namespace) -> None:
         if value:
             print(cut(f"{label}: {printable(value)}", width))
     lines = [
-        [name or "(all)", "?" if rows is None else f"{rows:,}", "?" if bytes_ is None else size(bytes_)]
+        [name or "(all)", "?" if rows is None else f"{rows:,}", "?" if bytes_ is None else readable(bytes_)]
         for name, (rows, bytes_) in splits.items()
     ]
     print("\n".join(table(["split", "rows", "in memory"], lines, [False, True, True], width)))
@@ -246,16 +249,16 @@ def _cell(value: Any, feature: Any) -> str:
         return str(value).lower() if isinstance(value, bool) else str(value)
     if isinstance(value, dict) and set(value) == {"bytes", "path"}:
         kind, inside = type(feature).__name__.lower(), value["bytes"]
-        told = [kind, size(len(inside)) if inside is not None else "", value["path"] or ""]
+        told = [kind, readable(len(inside)) if inside is not None else "", value["path"] or ""]
         return f"<{' '.join(part for part in told if part)}>"
     if isinstance(value, (list, dict)):
         return json.dumps(_without_bytes(value), ensure_ascii=False, default=str)
-    return f"<{size(len(value))}>" if isinstance(value, bytes) else str(value)
+    return f"<{readable(len(value))}>" if isinstance(value, bytes) else str(value)
 
 
 def _without_bytes(value: Any) -> Any:
     if isinstance(value, bytes):
-        return f"<{size(len(value))}>"
+        return f"<{readable(len(value))}>"
     if isinstance(value, dict):
         return {name: _without_bytes(inner) for name, inner in value.items()}
     return [_without_bytes(inner) for inner in value] if isinstance(value, list) else value
@@ -295,6 +298,8 @@ def _convert(arguments: argparse.Namespace) -> None:
         raise InputError(f"{arguments.target!r} does not say the format: let it end in one of {known}, or pass --to.")
     if kind is None:
         raise InputError(f"there are the splits {', '.join(splits)}; which format should their files have? Pass --to.")
+    if kind in ("parquet", "arrow") and target.suffix.lower() in COMPRESSED:
+        raise InputError(f"{kind} is compressed inside; leave out {target.suffix} of {arguments.target!r}.")
     if len(splits) > 1 and _written(arguments.target):
         raise InputError(
             f"{arguments.target!r} is one file, but there are the splits {', '.join(splits)}: choose one with --split, "
@@ -306,7 +311,7 @@ def _convert(arguments: argparse.Namespace) -> None:
         files = {target / f"{name or 'train'}.{kind}": dataset for name, dataset in splits.items()}
     for file, dataset in files.items():
         rows = _write(dataset, file, kind)
-        print(f"{file}: {rows:,} rows, {size(file.stat().st_size)}")
+        print(f"{file}: {rows:,} rows, {readable(file.stat().st_size)}")
 
 
 def _written(target: str) -> str | None:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from madang.cli.tables import bars, cut, padded, printable, width_of
+from madang.datasets.features.kinds import is_list, is_number, is_text
 
 MOST_DISTINCT = 10_000  # distinct values that are told apart; beyond, there are "more than"
 BINS = 64
@@ -101,12 +102,14 @@ class ColumnSummary:
 
     def _is_counted(self) -> bool:
         types = pa.types
-        return types.is_boolean(self.kind) or _is_text(self.kind) or types.is_integer(self.kind)
+        return types.is_boolean(self.kind) or is_text(self.kind) or types.is_integer(self.kind)
 
     def add(self, column: pa.ChunkedArray) -> None:
         """Count some rows."""
         if isinstance(column.type, pa.BaseExtensionType):
             column = pa.chunked_array([chunk.storage for chunk in column.chunks], self.kind)
+        if is_text(self.kind):
+            column = column.cast(pa.large_string())  # Arrow counts no letters of views
         self.rows += len(column)
         self.nulls += column.null_count
         if self.values is not None:
@@ -114,11 +117,11 @@ class ColumnSummary:
                 self.values[found["values"]] += found["counts"]
             if len(self.values) > MOST_DISTINCT:
                 self.values = None
-        if _is_text(self.kind):
+        if is_text(self.kind):
             self.numbers.add(pc.utf8_length(column))
-        elif _is_list(self.kind):
+        elif is_list(self.kind):
             self.numbers.add(pc.list_value_length(column))
-        elif pa.types.is_integer(self.kind) or pa.types.is_floating(self.kind) or pa.types.is_decimal(self.kind):
+        elif is_number(self.kind) or pa.types.is_decimal(self.kind):
             if not self._classes():
                 self.numbers.add(column)
         elif pa.types.is_temporal(self.kind) and len(column.drop_null()):
@@ -145,7 +148,7 @@ class ColumnSummary:
         return found
 
     def _has_lengths(self) -> bool:
-        return _is_text(self.kind) or _is_list(self.kind)
+        return is_text(self.kind) or is_list(self.kind)
 
     def _counts(self) -> list[tuple[str, int]] | None:
         """How often each value occurs, where there are few."""
@@ -202,14 +205,6 @@ def summarise(dataset: Any, batch_size: int = 10_000) -> list[ColumnSummary]:
         for column in columns:
             column.add(table[column.name])
     return columns
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
 def _plain(number: float) -> float | int:

@@ -99,12 +99,3 @@ def bars(counts: Sequence[int]) -> str:
     if not most:
         return " " * len(counts)
     return "".join(" " if not count else blocks[max(0, -(-count * 8 // most) - 1)] for count in counts)
-
-
-def size(count: float) -> str:
-    """A number of bytes for people: 45.2 MB."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"

@@ -5,7 +5,7 @@ import enum
 import logging
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from madang.datasets.dictionary import DatasetDict
 from madang.datasets.features import Features
 from madang.datasets.fingerprint import key
 from madang.datasets.info import DatasetInfo, SplitDict, SplitInfo
+from madang.datasets.options import refuse_unknown
 from madang.datasets.plan import Plan
 from madang.datasets.readers import VERSION, reader
 from madang.datasets.readers.files import DataFile
@@ -32,7 +33,20 @@ from madang.errors import (
 
 _log = logging.getLogger(__name__)
 # formats whose first rows tell the features, and cost little
-_SAYS_ITS_FEATURES = ("parquet", "arrow", "webdataset", "imagefolder", "audiofolder")
+_SAYS_ITS_TYPES = ("parquet", "arrow")
+_SAYS_ITS_FEATURES = (*_SAYS_ITS_TYPES, "webdataset", "imagefolder", "audiofolder")
+
+_PREPARE_OPTIONS = (
+    "output_dir", "download_config", "download_mode", "verification_mode", "num_proc", "file_format",
+)  # fmt: skip
+_PREPARE_WITHOUT_EFFECT = (
+    "dl_manager", "base_path", "max_shard_size", "storage_options", "ignore_verifications", "try_from_hf_gcs",
+    "use_auth_token",
+)  # fmt: skip
+
+_HONOURED = {
+    "cache_dir", "force_download", "local_files_only", "max_retries", "token", "storage_options", "disable_tqdm",
+}  # fmt: skip
 
 
 class DownloadMode(enum.Enum):
@@ -53,7 +67,8 @@ class VerificationMode(enum.Enum):
 
 @dataclass
 class DownloadConfig:
-    """Settings for downloads; those that name a token, other storage or a cache folder are used."""
+    """Settings for downloads. The token, other storage's options, the cache's folder, `force_download`,
+    `local_files_only`, `max_retries` (of addresses) and `disable_tqdm` are used, others have no effect."""
 
     cache_dir: str | Path | None = None
     force_download: bool = False
@@ -72,6 +87,13 @@ class DownloadConfig:
     storage_options: dict[str, Any] = field(default_factory=dict)
     download_desc: str | None = None
     disable_tqdm: bool = False
+
+    @property
+    def without_effect(self) -> list[str]:
+        """The settings that were changed and change nothing."""
+        usual = DownloadConfig()
+        changed = {name for name, value in vars(self).items() if value != getattr(usual, name, value)}
+        return sorted(changed - _HONOURED)
 
 
 class BuilderConfig:
@@ -139,6 +161,11 @@ class DatasetBuilder:
         info.config_name, info.version = self._plan.subset, info.version or "0.0.0"
         return DatasetInfo.from_dict(vars(info))
 
+    @property
+    def split_names(self) -> list[str]:
+        """The splits that there are files for."""
+        return list(self._plan.files)
+
     # ---- where
 
     @cached_property
@@ -188,6 +215,16 @@ class DatasetBuilder:
             return cache.temporary_folder() / f"{self._plan.label}-{token_hex(8)}" / name
         return (Path(self._root) if self._root is not None else cache.root()) / self._plan.label / name
 
+    def keep_nothing(self) -> None:
+        """Convert into a folder that `forget` removes, or the end of the program, instead of into the cache."""
+        self._plan.kept = False
+        self.__dict__.pop("_folder", None)
+
+    def forget(self) -> None:
+        """Remove what was converted, unless it is in the cache to stay."""
+        if self._folder.is_relative_to(cache.temporary_folder()):
+            cache.forget(self._folder.parent)
+
     # ---- reading
 
     @cached_property
@@ -208,9 +245,19 @@ class DatasetBuilder:
         download_mode: Any = None,
         verification_mode: Any = None,
         num_proc: int | None = None,
-        **_: Any,
+        file_format: str = "arrow",
+        **options: Any,
     ) -> None:
-        """Convert all splits, so that `as_dataset` only opens them. `output_dir` is used instead of the cache."""
+        """Convert all splits, so that `as_dataset` only opens them. `output_dir` is used instead of the cache.
+
+        How to download was said when the builder was made: `download_config` and `storage_options` are let be here,
+        without effect, and so are `max_shard_size`, `dl_manager`, `base_path` and what older releases took.
+        """
+        refuse_unknown("download_and_prepare", options, _PREPARE_WITHOUT_EFFECT, _PREPARE_OPTIONS)
+        if file_format not in (None, "arrow"):
+            raise InputError(
+                f"file_format={file_format!r} cannot be written here, only 'arrow'. Dataset.to_parquet writes Parquet."
+            )
         if output_dir is not None:
             self._folder = Path(output_dir)
         if download_mode is not None:
@@ -281,9 +328,6 @@ class DatasetBuilder:
     def _dataset(
         self, split: Any, verification: Any = None, in_memory: bool | None = None, num_proc: int | None = None
     ) -> "Dataset":
-        from madang.datasets.combine import concatenate_datasets
-        from madang.datasets.dataset import Dataset
-
         wanted = self._instruction(split)
         found = {name: self._prepared(name, num_proc, verification) for name in wanted.names}
         parts = []
@@ -350,10 +394,12 @@ class DatasetBuilder:
         parts = []
         for part in self._instruction(split)._parts:
             shards = self._lazy_shards(self._plan.files[part.split])
+            features = self._stream_features(shards)
+            tells = self.name in _SAYS_ITS_TYPES  # then a file that disagrees is an error that names it
             made: Any = IterableDataset.from_shards(
-                self._reading,
+                replace(self._reading, features=features) if tells else self._reading,
                 shards,
-                features=self._stream_features(shards),
+                features=features,
                 split=NamedSplit(str(split)),
                 info=self.info,
             )

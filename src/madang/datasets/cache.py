@@ -32,6 +32,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from madang import settings
+from madang.datasets.sizes import read_size, readable
 from madang.errors import InputError, MadangError
 
 try:
@@ -46,8 +47,6 @@ _ASIDE = re.compile(r"\.(?P<why>incomplete|removed)-[0-9a-f]{8}-(?P<name>.+?)(\.
 _HELD_AT_MOST = 256
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
-_BINARY = {"KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40, "PI": 2**50}
 
 _log = logging.getLogger(__name__)
 _held: dict[Path, int] = {}
@@ -480,32 +479,6 @@ def _keep_limit(path: Path) -> None:
     limit = settings.datasets_cache_limit()
     if limit is not None and _marker(path) is not None:
         prune(limit)
-
-
-# sizes for people
-
-
-def read_size(text: int | str) -> int:
-    """Bytes from `20GB`, `500 MB`, `1.5TiB` or a number. KB, MB, GB count in thousands, KiB, MiB, GiB in 1024."""
-    if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
-        return text
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGTP]?I?)B?\s*", str(text).upper())
-    units = {**_UNITS, **_BINARY}
-    if match is None or match[2] not in units:
-        raise InputError(f"{text!r} is no size; write it like 20GB, 500MB, 1.5TiB, or as a number of bytes.")
-    return int(float(match[1]) * units[match[2]]) if "." in match[1] else int(match[1]) * units[match[2]]
-
-
-def readable(count: int) -> str:
-    """Bytes as people write them: `1.2 GB`."""
-    if count < 1000:
-        return f"{count} bytes"
-    number = float(count)
-    for unit in ("kB", "MB", "GB", "TB", "PB"):
-        number /= 1000
-        if number < 999.95 or unit == "PB":
-            break
-    return f"{number:.1f} {unit}"
 
 
 # when nothing is to be kept

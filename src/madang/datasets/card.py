@@ -7,7 +7,6 @@ from typing import Any
 from madang.datasets.splits import NAME
 from madang.errors import InputError
 
-CARD = "README.md"
 YAML_ALONE = ".huggingface.yaml"
 _FRONT = re.compile(r"\A(?:\ufeff)?---[ \t]*\r?\n(?P<yaml>.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 

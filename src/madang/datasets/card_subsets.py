@@ -1,14 +1,17 @@
 """What the card of a repository says of its subsets, and how that changes when rows are pushed or deleted."""
 
 import copy
+import glob
 import json
+import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from madang.datasets.features import Features
-from madang.datasets.info import DEFAULT_CONFIG, DatasetInfo, DatasetInfosDict, SplitDict, SplitInfo
+from madang.datasets.find import has_magic, matching
+from madang.datasets.info import CARD_FILE, DEFAULT_CONFIG, DatasetInfo, DatasetInfosDict, SplitDict, SplitInfo
 from madang.errors import InputError
 
 SHARD = re.compile(r"(?P<split>\w+(?:\.\w+)*)-\d{5}-of-\d{5}[^/]*\.parquet")
@@ -113,15 +116,39 @@ def without_subset(before: Mapping[str, Any], config_name: str) -> dict[str, Any
 
 
 def files_of(metadata: Mapping[str, Any], config_name: str, files: Iterable[str]) -> list[str]:
-    """Those of `files` that the card counts to a subset."""
-    entry = next((one for one in _configs(metadata) if one.get("config_name") == config_name), None)
-    patterns = [f"{config_name}/**"]
-    if entry is not None:
-        folder = str(entry.get("data_dir") or "").strip("/")
-        found = [pattern for some in _by_split(entry.get("data_files")).values() for pattern in some]
-        patterns = [f"{folder}/{pattern}" if folder else pattern for pattern in found or ["**"]]
-    wanted = [_pattern(pattern) for pattern in patterns]
-    return [path for path in files if any(pattern.fullmatch(path) for pattern in wanted)]
+    """Those of `files` that the card counts to a subset and to no other: no card, no hidden files.
+
+    A subset of which the card names neither files nor a folder is the folder of its name.
+    """
+    files = [
+        path for path in files if path != CARD_FILE and not any(part[0] == "." for part in path.split("/") if part)
+    ]
+    configs = _configs(metadata)
+    others = [one for one in configs if one["config_name"] != config_name]
+    entry = next((one for one in configs if one["config_name"] == config_name), {"config_name": config_name})
+    claimed = {path for one in others for path in _claimed(one, files)}
+    return [path for path in _claimed(entry, files) if path not in claimed]
+
+
+def _claimed(entry: Mapping[str, Any], files: Sequence[str]) -> list[str]:
+    """Those of `files` that an entry of the card stands for."""
+    folder = _inside(str(entry.get("data_dir") or ""))
+    patterns = [_inside(pattern) for some in _by_split(entry.get("data_files")).values() for pattern in some]
+    if not patterns:
+        folder, patterns = folder or str(entry["config_name"]), ["**"]
+    start = f"{glob.escape(folder)}/" if folder else ""
+    found = {
+        path
+        for pattern in patterns
+        for wanted in ([pattern] if has_magic(pattern) else [pattern, f"{pattern}/**"])
+        for path in matching(start + wanted, files)
+    }
+    return sorted(found)
+
+
+def _inside(path: str) -> str:
+    """A path in a repository without what says nothing: ./data/ -> data."""
+    return posixpath.normpath(path).strip("/") if path.strip("./") else ""
 
 
 def config_names(metadata: Mapping[str, Any]) -> list[str]:
@@ -178,10 +205,3 @@ def _make_default(configs: Sequence[dict[str, Any]], entry: dict[str, Any]) -> N
 def _unlisted_splits(files: Iterable[str]) -> list[str]:
     found = (SHARD.fullmatch(path.removeprefix("data/")) for path in files if path.startswith("data/"))
     return list(dict.fromkeys(match["split"] for match in found if match))
-
-
-def _pattern(pattern: str) -> re.Pattern[str]:
-    """A glob as a regular expression: `*` stays inside a folder, `**` does not."""
-    parts = re.split(r"(\*\*/?|\*|\?)", pattern)
-    words = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return re.compile("".join(words.get(part, re.escape(part)) for part in parts))

@@ -6,7 +6,8 @@ from typing import Any
 import pyarrow as pa
 
 from madang.datasets.features import ClassLabel, LargeList, List, Translation, TranslationVariableLanguages, arrow_type
-from madang.datasets.features.nesting import changed_list, changed_struct, is_list
+from madang.datasets.features.kinds import is_list, is_text
+from madang.datasets.features.nesting import changed_list, changed_struct
 from madang.datasets.features.storage import leaves
 from madang.errors import MadangError, WrongTypeError
 
@@ -76,7 +77,7 @@ def _cast(array: pa.Array, feature: Any, old: Any) -> pa.Array:
             raise WrongTypeError(f"{array.type} is no list.")
         inner = getattr(old, "feature", None)
         return changed_list(array, kind, lambda values: _cast(values, feature.feature, inner))
-    if isinstance(old, ClassLabel) and _is_text(kind):
+    if isinstance(old, ClassLabel) and is_text(kind):
         return _class_names(array, old).cast(kind)
     if pa.types.is_nested(array.type):
         raise WrongTypeError(f"{array.type} is no single value.")
@@ -108,7 +109,3 @@ def _class_names(array: pa.Array, feature: ClassLabel) -> pa.Array:
     numbers = feature.cast_storage(array)
     places = pa.array([None if number is None or number < 0 else number for number in numbers.to_pylist()], pa.int64())
     return pa.array(feature.names, pa.string()).take(places)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

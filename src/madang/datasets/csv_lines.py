@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from madang.datasets.features.kinds import is_number, is_text
 from madang.errors import InputError
 
 DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
@@ -99,7 +100,7 @@ def writers(
     made = []
     for field in schema:
         kind = field.type
-        numbers = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+        numbers = is_number(kind) or pa.types.is_decimal(kind)
         made.append((field.name, numbers or pa.types.is_boolean(kind), _writer(kind, finest.get(field.name, "s"))))
     return made
 
@@ -121,7 +122,7 @@ def _writer(kind: pa.DataType, finest: str) -> Callable[[pa.Array], pa.Array]:
             [_duration(value, kind.unit, finest) for value in array.cast(pa.int64()).to_pylist()], pa.string()
         )
     plain = pa.types.is_integer(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind)
-    if plain or pa.types.is_string(kind) or pa.types.is_large_string(kind) or str(kind) == "string_view":
+    if plain or is_text(kind):
         return lambda array: pc.cast(array, pa.large_string())
     return lambda array: pa.array([None if value is None else str(value) for value in array.to_pylist()], pa.string())
 

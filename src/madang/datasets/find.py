@@ -29,6 +29,7 @@ _RARELY_DATA = frozenset(("LICENSE.txt", "LICENCE.txt", "requirements.txt"))
 _METADATA = frozenset(("metadata.csv", "metadata.jsonl", "metadata.parquet"))
 _SHARD = re.compile(r"data/([^/]*)-\d{5}-of-\d{5}[^/]*\.[^/]*")
 _MAGIC = re.compile(r"[*?\[]")
+_ANY, _NOTHING = re.compile(".*", re.DOTALL), re.compile("(?!)")
 
 Given = Any  # a path or pattern, a list of them, {split: those}, or a list of {"split": …, "path": …}
 
@@ -70,13 +71,15 @@ def matching(pattern: str, names: Iterable[str]) -> list[str]:
 
     Hidden files, folders that begin with `__` and files that describe a dataset need to be named.
     """
-    expression = _expression(pattern)
+    parts = [None if part == "**" else _part(part, pattern) for part in pattern.split("/")]
+    if parts[-1] is None:
+        parts.append(_ANY)
     fixed = pattern.rsplit("/", 1)[-1]
     special = _special(pattern)
     return sorted(
         name
         for name in names
-        if expression.fullmatch(name)
+        if _fits(name.split("/"), parts)
         and _special(name) == special
         and (posixpath.basename(name) not in _NEVER_DATA or posixpath.basename(name) == fixed)
     )
@@ -88,26 +91,48 @@ def _special(path: str) -> tuple[int, int]:
     return sum(part.startswith(".") for part in parts), sum(part.startswith("__") for part in parts[:-1])
 
 
-def _expression(pattern: str) -> re.Pattern[str]:
-    written = ""
-    parts = pattern.split("/")
-    for place, part in enumerate(parts):
-        last = place == len(parts) - 1
-        if part == "**":
-            written += ".*" if last else "(?:.*/)?"
-            continue
-        for token in re.findall(r"\*+|\?|\[[!^]?\]?[^\]]*\]|.", part, re.DOTALL):
-            if token[0] == "*":
-                written += "[^/]*"
-            elif token == "?":
-                written += "[^/]"
-            elif token[0] == "[" and len(token) > 1:
-                inside = token[1:-1].replace("\\", "\\\\")
-                written += "[" + ("^" + inside[1:] if inside[0] in "!^" else inside) + "]"
-            else:
-                written += re.escape(token)
-        written += "" if last else "/"
-    return re.compile(written, re.DOTALL)
+def _fits(names: Sequence[str], parts: Sequence[re.Pattern[str] | None]) -> bool:
+    """Whether the parts of a path fit those of a pattern, of which None stands for any number of folders.
+
+    Only the last None is ever tried again, with one folder more, so that no pattern takes long.
+    """
+    name = part = 0
+    again: tuple[int, int] | None = None
+    while name < len(names):
+        wanted = parts[part] if part < len(parts) else _NOTHING
+        if wanted is None:
+            part += 1
+            again = (name, part)
+        elif wanted.fullmatch(names[name]):
+            name, part = name + 1, part + 1
+        elif again is not None:
+            again = (again[0] + 1, again[1])
+            name, part = again
+        else:
+            return False
+    return part == len(parts)
+
+
+def _part(part: str, pattern: str) -> re.Pattern[str]:
+    """One part of a pattern, between slashes."""
+    fixed = [""]  # what stands between the stars
+    for token in re.findall(r"\*+|\?|\[[!^]?\]?[^\]]*\]|.", part, re.DOTALL):
+        if token[0] == "*":
+            fixed.append("")
+        elif token == "?":
+            fixed[-1] += "."
+        elif token[0] == "[" and len(token) > 1:
+            inside = re.sub(r"([\\\[&~|])", r"\\\1", token[1:-1])
+            fixed[-1] += "[" + ("^" + inside[1:] if inside[:1] in ("!", "^") else inside) + "]"
+        else:
+            fixed[-1] += re.escape(token)
+    first, *middle = fixed
+    last = ".*" + middle.pop() if middle else ""
+    try:
+        # a star takes no more than it must, and is not asked again: with many of them that would take ages
+        return re.compile(first + "".join(f"(?>.*?{one})" for one in middle) + last, re.DOTALL)
+    except re.error as error:
+        raise InputError(f"{pattern!r} is no pattern: what is in its brackets cannot be ({error}).") from error
 
 
 def inferred(names: Sequence[str]) -> dict[str, list[str]]:
@@ -226,13 +251,30 @@ def _suffix(name: str) -> str | None:
     return next((s for s in suffixes if s in _ENDINGS or s in ("zip", "tar", "tgz")), None)
 
 
-def local_names(folder: str) -> list[str]:
-    """The files below a folder, as paths relative to it with `/`."""
+def local_names(folder: str, *, stay: bool = False) -> list[str]:
+    """The files below a folder, as paths relative to it with `/`. Of links to the same folder one is followed, and with
+    `stay` none that leads out of `folder`."""
     found = []
-    for at, _, names in os.walk(folder, followlinks=True):
-        inner = os.path.relpath(at, folder).replace(os.sep, "/")
-        found += [name if inner == "." else f"{inner}/{name}" for name in names]
+    seen: set[str] = set()
+    waiting = [folder]
+    while waiting:
+        start = waiting.pop(0)
+        for at, folders, names in os.walk(start):
+            if os.path.realpath(at) in seen:
+                folders.clear()
+                continue
+            seen.add(os.path.realpath(at))
+            links = [os.path.join(at, name) for name in sorted(folders) if os.path.islink(os.path.join(at, name))]
+            waiting += [link for link in links if not stay or is_inside(link, folder)]
+            inner = os.path.relpath(at, folder).replace(os.sep, "/")
+            found += [name if inner == "." else f"{inner}/{name}" for name in names]
     return found
+
+
+def is_inside(path: str, folder: str) -> bool:
+    """Whether a path leads into a folder, once all links are followed."""
+    real, root = os.path.realpath(path), os.path.realpath(folder)
+    return os.path.commonpath([real, root]) == root
 
 
 def local_files(pattern: str, folder: str | None = None) -> list[DataFile]:

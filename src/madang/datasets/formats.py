@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from madang.datasets.features import Features, decoder
+from madang.datasets.features import decoder
 from madang.datasets.values import to_jax, to_numpy, to_polars, to_python, to_torch
 from madang.errors import InputError, WrongTypeError, unknown_name
 
@@ -174,8 +174,3 @@ def _series(values: list[Any]) -> Any:
     import pandas
 
     return pandas.Series(values, dtype=object)
-
-
-def plain_view(features: Features) -> View:
-    """The view whose rows are Python objects."""
-    return View(Format(), features)

@@ -140,7 +140,9 @@ def _tree(source: Source, folder: str, *, recursive: bool) -> dict[str, str]:
     return {entry.path: str(entry.blob_id) for entry in found if hasattr(entry, "blob_id")}
 
 
-def open_repository(name: str, revision: str | None = None, token: str | bool | None = None) -> Repository:
+def open_repository(
+    name: str, revision: str | None = None, token: str | bool | None = None, *, local_files_only: bool = False
+) -> Repository:
     """The dataset repository called `name` at `revision`; one request finds the commit and lists the files.
 
     A name without an owner, or of before a renaming, is followed to where the repository is now. Where the hub gives no
@@ -155,14 +157,16 @@ def open_repository(name: str, revision: str | None = None, token: str | bool | 
         )
     if revision is not None and not is_inner_path(revision):
         raise InputError(f"revision={revision!r} is not the name of a branch, a tag or a commit.")
-    source = Source(name, repo_type="dataset", token=token, local_files_only=settings.datasets_offline())
+    source = Source(name, repo_type="dataset", token=token)
+    source.local_files_only = local_files_only or settings.datasets_offline()
     if source.local_files_only:
         _from_cache(
             source,
             revision,
             UnreachableHubError(
-                f"Couldn't reach {name!r} on the Hub: working offline was asked for (HF_HUB_OFFLINE), and nothing of "
-                "it was downloaded before. Load it once while the hub can be asked."
+                f"Couldn't reach {name!r} on the Hub: working offline was asked for (HF_HUB_OFFLINE, or "
+                "local_files_only=True), and nothing of it was downloaded before. Load it once while the hub can be "
+                "asked."
             ),
         )
     else:

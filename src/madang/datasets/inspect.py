@@ -69,7 +69,7 @@ def get_dataset_config_info(
     )
     info = builder.info
     if info.splits is None:
-        info.splits = SplitDict({name: SplitInfo(name) for name in builder._plan.files})
+        info.splits = SplitDict({name: SplitInfo(name) for name in builder.split_names})
     return info
 
 

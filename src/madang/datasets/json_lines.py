@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from madang.datasets.csv_lines import float_texts
+from madang.datasets.features.kinds import is_text
 from madang.errors import InputError
 
 ORIENTS = ("records", "split", "index", "columns", "values")
@@ -20,7 +21,6 @@ UNITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 _BOOLEANS = {True: "true", False: "false", None: "null"}
 _EPOCH = datetime.datetime(1970, 1, 1)
 _UTC_EPOCH = _EPOCH.replace(tzinfo=datetime.UTC)
-_DAY = datetime.timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Style:
         if pa.types.is_floating(kind) and self.double_precision is None:
             finite = pc.if_else(pc.is_finite(array), array, None)
             return _or_null(float_texts(finite))
-        if pa.types.is_string(kind) or pa.types.is_large_string(kind) or str(kind) == "string_view":
+        if is_text(kind):
             quote = self.text
             return ["null" if value is None else quote(value) for value in array.to_pylist()]
         if pa.types.is_timestamp(kind) and self.date_format == "epoch":

@@ -67,6 +67,8 @@ def load_dataset(
         verification_mode = VerificationMode.NO_CHECKS if ignore_verifications else VerificationMode.ALL_CHECKS
     if task not in ("deprecated", None):
         _log.warning("task= has no effect: rename the columns with rename_columns.")
+    if save_infos:
+        _log.warning("save_infos= has no effect: push_to_hub writes what is known of a dataset into its card.")
     builder = _builder(
         path,
         name,
@@ -88,11 +90,10 @@ def load_dataset(
     if num_proc is not None and num_proc < 1:
         raise InputError(f"num_proc= must be a whole number above 0, not {num_proc}.")
     if keep_in_memory and not Path(builder.cache_dir).exists():
-        builder._plan.kept = False
-        builder.__dict__.pop("_folder", None)
+        builder.keep_nothing()
     made = builder.as_dataset(split, verification_mode, keep_in_memory, num_proc=num_proc)
-    if keep_in_memory and not builder._plan.kept:
-        cache.forget(builder._folder.parent)
+    if keep_in_memory:
+        builder.forget()
     return made
 
 
@@ -155,24 +156,40 @@ def _builder(
         _log.warning("trust_remote_code=True has no effect: programs of others are never run.")
     if data_files is not None and not data_files:
         raise InputError(f"Empty 'data_files': {data_files!r}. It should be either non-empty or None (default).")
-    token = token if token is not None else getattr(download_config, "token", None)
-    storage = storage_options or getattr(download_config, "storage_options", None) or {}
-    downloads = getattr(download_config, "cache_dir", None) or (
-        os.path.join(os.path.expanduser(cache_dir), "downloads") if cache_dir is not None else ""
-    )
+    config = download_config if download_config is not None else DownloadConfig()
+    ignored = getattr(config, "without_effect", ())
+    if ignored:
+        _log.warning("of the DownloadConfig, %s have no effect.", ", ".join(ignored))
+    token = token if token is not None else getattr(config, "token", None)
     mode = DownloadMode(download_mode) if download_mode is not None else None
-    if getattr(download_config, "force_download", False):
+    if getattr(config, "force_download", False):
         mode = DownloadMode.FORCE_REDOWNLOAD
     if mode is DownloadMode.FORCE_REDOWNLOAD:
         from madang.datasets import urls
 
         urls._fresh.clear()
     path, name = os.fspath(path), None if name is None else str(name)
-    access = plans.Access(token, storage, str(downloads))
+    access = _access(config, token, storage_options, cache_dir)
     plan = _plan(path, name, data_dir, data_files, revision, cache_dir, dict(options), access)
     if features is not None:
         plan.features = features
     return DatasetBuilder(plan, cache_dir=cache_dir, mode=mode)
+
+
+def _access(
+    config: Any, token: str | bool | None, storage_options: dict[str, Any] | None, cache_dir: Any
+) -> plans.Access:
+    """How to come by files, of a DownloadConfig and what was said beside it."""
+    beside = os.path.join(os.path.expanduser(cache_dir), "downloads") if cache_dir is not None else ""
+    retries = getattr(config, "max_retries", DownloadConfig.max_retries)
+    return plans.Access(
+        token,
+        storage_options or getattr(config, "storage_options", None) or {},
+        str(getattr(config, "cache_dir", None) or beside),
+        offline=bool(getattr(config, "local_files_only", False)),
+        retries=None if retries == DownloadConfig.max_retries else retries,
+        bar=not getattr(config, "disable_tqdm", False),
+    )
 
 
 def _plan(

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from madang.datasets.features import Json
+from madang.datasets.features.kinds import is_text
 from madang.datasets.lazy import Block, LazyBatch, LazyRow
 from madang.datasets.mixed import as_json, is_mixed
 from madang.datasets.values import feature_of, is_column, to_arrow
@@ -298,17 +299,16 @@ def stays(values: Any, old: pa.DataType, name: str | None = None) -> Any:
     Numbers that come back as text become numbers again only for a whole column, whose `name` is then given: this is
     said once, because it may not be meant.
     """
-    is_text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
-    was_text = pa.types.is_string(old) or pa.types.is_large_string(old)
+    now_text, was_text = is_text(values.type), is_text(old)
     if not _same_members(values.type, old):
         return values
-    if values.type.equals(old) or (is_text != was_text and (was_text or name is None)):
+    if values.type.equals(old) or (now_text != was_text and (was_text or name is None)):
         return values
     try:
         same = values.cast(old)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
         return values
-    if is_text and not was_text:
+    if now_text and not was_text:
         notice(
             f"map: column {name!r} was {old} and came back as text; as every text is such a value, it stays {old}. "
             "Return the texts under a new name, or pass features=, to keep them as text."

@@ -9,10 +9,11 @@ from typing import Any, cast
 import pyarrow as pa
 
 from madang.datasets import csv_lines, json_lines
-from madang.datasets.features import Features
+from madang.datasets.features import Features, Json
 from madang.datasets.frame import unknown_columns
-from madang.datasets.progress import progress
-from madang.datasets.shards import bytes_of
+from madang.datasets.progress import bar
+from madang.datasets.readers.sql import engine, quoted, sqlite_path
+from madang.datasets.shards import bytes_of, is_stream
 from madang.datasets.targets import Target, write_into, write_parts
 from madang.errors import InputError, WrongTypeError, nearest, unknown_name
 
@@ -236,7 +237,7 @@ def write_parquet(
 
 
 def rows_in_group(dataset: Any) -> int:
-    if not hasattr(dataset, "_frame"):  # a stream: nobody knows how large its rows are
+    if is_stream(dataset):  # nobody knows how large its rows are
         return ROWS
     size = bytes_of(dataset)
     rows: int = dataset.num_rows
@@ -246,30 +247,62 @@ def rows_in_group(dataset: Any) -> int:
 # databases ------------------------------------------------------------------------------------------------------------
 
 
+class DatabaseError(InputError, OSError):
+    """A database that does not take the rows; the message says why."""
+
+
 def to_sql(
     dataset: Any, name: str, con: Any, batch_size: int | None = None, num_proc: int | None = None, **options: Any
 ) -> int:
     """Write the rows into a table of a database and return how many rows that were.
 
-    `con` is a connection of sqlite3, a URI (`sqlite:///file.db`) or anything pandas and SQLAlchemy know. The options
-    are those of pandas' `to_sql`; `if_exists` is 'fail', 'replace' or 'append'. All rows arrive, or none.
+    `con` is the path of a SQLite file, an address (`sqlite:///file.db`, others with SQLAlchemy), or a connection of
+    sqlite3 or SQLAlchemy. The options are those of pandas' `to_sql`; `if_exists` is 'fail', 'replace' or 'append'.
+
+    SQLite gets all rows, or none; a transaction that has begun on the connection stays open and is the caller's to
+    end. Other databases, and options that only pandas knows, get the rows a batch at a time. Raises DatabaseError with
+    what SQLite says.
     """
     import sqlite3
 
     _check_processes(num_proc)
     _check_options("to_sql", options, ("if_exists", "index", "index_label", "schema", "dtype", "method", "chunksize"))
-    rare = set(options) - {"if_exists", "index"}
-    if isinstance(con, str) and con.startswith("sqlite:///") and not rare:
-        with contextlib.closing(sqlite3.connect(con.removeprefix("sqlite:///") or ":memory:")) as connection:
-            return _to_sqlite(dataset, name, connection, batch_size or ROWS, **options)
-    if isinstance(con, sqlite3.Connection) and not rare:
-        return _to_sqlite(dataset, name, con, batch_size or ROWS, **options)
+    rows, path = batch_size or ROWS, sqlite_path(con)
+    try:
+        if path is not None:
+            with contextlib.closing(sqlite3.connect(path or ":memory:")) as connection:
+                return to_sql(dataset, name, connection, rows, **options)
+        if isinstance(con, sqlite3.Connection) and set(options) <= {"if_exists", "index"}:
+            return _to_sqlite(dataset, name, con, rows, **options)
+    except sqlite3.Error as error:
+        raise DatabaseError(f"the database does not take the rows into the table {name!r}: {error}.") from error
     written, options = 0, {"index": False, **options}
-    for frame in _frames(dataset, batch_size or ROWS):
-        frame.index += written
-        frame.to_sql(name, con, **(options | {"if_exists": "append"} if written else options))
-        written += len(frame)
+    with contextlib.ExitStack() as stack:
+        if isinstance(con, str):
+            con = engine(con)
+            stack.callback(con.dispose)
+        for frame in _frames(dataset, rows):
+            frame.index += written
+            frame.to_sql(name, con, **(options | {"if_exists": "append"} if written else options))
+            written += len(frame)
     return written
+
+
+@contextlib.contextmanager
+def _all_or_none(connection: Any) -> Iterator[None]:
+    """A transaction; within one that the caller began, a part of it."""
+    began = connection.in_transaction
+    connection.execute("SAVEPOINT madang" if began else "BEGIN")
+    try:
+        yield
+        connection.execute("RELEASE madang" if began else "COMMIT")
+    except BaseException:
+        if began and connection.in_transaction:
+            connection.execute("ROLLBACK TO madang")
+            connection.execute("RELEASE madang")
+        elif connection.in_transaction:  # SQLite itself ends it for some errors
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _to_sqlite(
@@ -283,25 +316,20 @@ def _to_sqlite(
     if found and if_exists == "fail":
         raise InputError(f"Table '{name}' already exists. Pass if_exists='replace' or 'append'.")
     written = 0
-    with connection:  # one transaction: rolled back when anything fails
-        connection.execute("BEGIN")
+    with _all_or_none(connection):
         if found and if_exists == "replace":
-            connection.execute(f"DROP TABLE {_identifier(name)}")
+            connection.execute(f"DROP TABLE {quoted(name)}")
         if not found or if_exists == "replace":
-            declared = ", ".join(f"{_identifier(column)} {kind}" for column, kind in columns.items())
-            connection.execute(f"CREATE TABLE {_identifier(name)} ({declared})")
+            declared = ", ".join(f"{quoted(column)} {kind}" for column, kind in columns.items())
+            connection.execute(f"CREATE TABLE {quoted(name)} ({declared})")
         places = ", ".join("?" * len(columns))
-        into = f"INSERT INTO {_identifier(name)} ({', '.join(map(_identifier, columns))}) VALUES ({places})"
+        into = f"INSERT INTO {quoted(name)} ({', '.join(map(quoted, columns))}) VALUES ({places})"
         for table in _shown(dataset, batch_size, "Writing SQL"):
             cells = [[_sql_value(value) for value in column.to_pylist()] for column in table.columns]
             numbers = [range(written, written + len(table))] if index else []
             connection.executemany(into, zip(*numbers, *cells, strict=True))
             written += len(table)
     return written
-
-
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _sql_type(kind: pa.DataType) -> str:
@@ -415,7 +443,7 @@ def _plain_storage(table: pa.Table) -> pa.Table:
 
 def _json_decoder(feature: Any) -> Callable[[Any], Any] | None:
     """What turns stored values into those of a column that holds Json; images and sounds stay as they are stored."""
-    if type(feature).__name__ == "Json":
+    if isinstance(feature, Json):
         return lambda value: json.loads(value) if isinstance(value, (str, bytes)) else value
     if isinstance(feature, Mapping):
         inner = {name: decode for name, one in feature.items() if (decode := _json_decoder(one)) is not None}
@@ -452,15 +480,10 @@ def tables_of(dataset: Any, batch_size: int) -> Iterator[pa.Table]:
 
 def _shown(dataset: Any, batch_size: int, label: str) -> Iterator[pa.Table]:
     """The same, with a bar that counts the rows."""
-
-    def counted() -> Iterator[tuple[int, int, pa.Table]]:
-        start = 0
+    with bar(None if is_stream(dataset) else dataset.num_rows, label) as advance:
         for table in tables_of(dataset, batch_size):
-            yield start, start + len(table), table
-            start += len(table)
-
-    total = getattr(dataset, "num_rows", None)  # a stream has none
-    return (table for _, _, table in progress(counted(), cast(int, total), label))
+            yield table
+            advance(len(table))
 
 
 def _table(dataset: Any) -> pa.Table:

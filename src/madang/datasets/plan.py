@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 from madang import settings
 from madang.datasets import card, find, hub
-from madang.datasets.info import DatasetInfo, DatasetInfosDict
+from madang.datasets.info import CARD_FILE, DEFAULT_CONFIG, DatasetInfo, DatasetInfosDict
 from madang.datasets.readers import FORMATS
-from madang.datasets.readers.files import DataFile, members
+from madang.datasets.readers.files import DataFile, Member, members
 from madang.errors import (
     DataFilesNotFoundError,
     DatasetNotFoundError,
@@ -24,7 +24,6 @@ from madang.errors import (
 )
 from madang.notices import notice
 
-DEFAULT = "default"
 # what a card may say of a subset that is no option of its reader
 _ABOUT = {"data_files", "data_dir", "default", "features", "version", "description"}
 _SAVED = "state.json"
@@ -37,6 +36,9 @@ class Access:
     token: str | bool | None = field(default=None, repr=False)
     storage: Mapping[str, Any] = field(default_factory=dict, repr=False)
     downloads: str = ""
+    offline: bool = False
+    retries: int | None = None  # None: as often as usual
+    bar: bool = True
 
 
 @dataclass
@@ -89,17 +91,30 @@ class Folder:
     @property
     def names(self) -> Sequence[str]:
         if self._names is None:
-            self._names = find.local_names(self.where)
+            self._names = find.local_names(self.where, stay=not self._trusted)
         return self._names
 
     def resolve(self, pattern: str, access: Access) -> list[DataFile]:
-        outer = pattern.rpartition("::")[2]
-        if not self._trusted and (outer.startswith("file:") or ("://" not in outer and _leads_out(outer))):
-            raise InputError(
-                f"the card in {self.where} names data outside the folder: {pattern!r}. If you trust it, pass it "
-                "yourself as data_files=."
-            )
-        return resolved(pattern, self.where, access)
+        if self._trusted:
+            return resolved(pattern, self.where, access)
+        refused = InputError(
+            f"the card in {self.where} names data outside the folder: {pattern!r}. If you trust it, pass it yourself "
+            "as data_files=."
+        )
+        if not _stays(pattern):
+            raise refused
+        found = resolved(pattern, self.where, access)
+        inside = [file for file in found if self._holds(file)]
+        if found and not inside:
+            raise refused
+        return inside
+
+    def _holds(self, file: DataFile) -> bool:
+        """Whether a file lies in the folder, not in one that a link leads to. Links to files are as good as files:
+        that is how caches of hubs are made."""
+        while isinstance(file, Member):
+            file = file.archive
+        return type(file) is not DataFile or find.is_inside(os.path.dirname(file.name), self.where)
 
     def files(self, names: Sequence[str]) -> list[DataFile]:
         return [DataFile(os.path.join(self.where, *name.split("/"))) for name in names]
@@ -117,14 +132,16 @@ class Hosted:
         self.where, self.names = f"{repository.name} on the hub", repository.names
 
     def resolve(self, pattern: str, access: Access) -> list[DataFile]:
-        if "://" in pattern or os.path.isabs(pattern):
-            # a card is somebody else's: it may not make us read this machine's files or ask other servers
-            if self._trusted or pattern.startswith("hf://"):
-                return resolved(pattern, None, access)
+        if not self._trusted and not _stays(pattern):
             raise InputError(
                 f"the card of {self.repository.name} names data outside the repository: {pattern!r}. If you trust it, "
                 "pass it yourself as data_files=."
             )
+        if "::" in pattern:
+            hop, _, outer = pattern.partition("::")
+            return _in_archives(hop, self.resolve(outer, access))
+        if "://" in pattern or os.path.isabs(pattern):
+            return resolved(pattern, None, access)
         pattern = posixpath.normpath(pattern)
         names = find.matching(pattern, self.names)
         if not names and not find.has_magic(pattern):
@@ -147,16 +164,13 @@ def resolved(pattern: str, folder: str | None, access: Access) -> list[DataFile]
     """The files that a path, an address or a pattern means; relative paths are in `folder`."""
     if "::" in pattern:
         hop, _, outer = pattern.partition("::")
-        inner = hop.partition("://")[2]
-        found = [member for archive in resolved(outer, folder, access) for member in members(archive)]
-        wanted = set(find.matching(inner or "**", [member.inside for member in found]))  # type: ignore[attr-defined]
-        return [member for member in found if member.inside in wanted]  # type: ignore[attr-defined]
+        return _in_archives(hop, resolved(outer, folder, access))
     scheme = pattern.partition("://")[0] if "://" in pattern else ""
     if scheme in ("http", "https"):
         return [_url(pattern, access)]
     if scheme == "hf":
         name, revision, inner = hub.split_address(pattern)
-        return Hosted(hub.open_repository(name, revision, access.token)).resolve(inner or "**", access)
+        return Hosted(_repository(name, revision, access)).resolve(inner or "**", access)
     if scheme == "file":
         return find.local_files(pattern.removeprefix("file://"), None)
     if scheme:
@@ -166,9 +180,20 @@ def resolved(pattern: str, folder: str | None, access: Access) -> list[DataFile]
     return find.local_files(pattern, folder)
 
 
+def _in_archives(hop: str, archives: Sequence[DataFile]) -> list[DataFile]:
+    """The files in archives that `zip://<path or pattern>` means."""
+    found = [member for archive in archives for member in members(archive)]
+    wanted = set(find.matching(hop.partition("://")[2] or "**", [member.inside for member in found]))  # type: ignore[attr-defined]
+    return [member for member in found if member.inside in wanted]  # type: ignore[attr-defined]
+
+
+def _repository(name: str, revision: str | None, access: Access) -> hub.Repository:
+    return hub.open_repository(name, revision, access.token, local_files_only=access.offline)
+
+
 def _url(address: str, access: Access) -> DataFile:
     from madang.client.failures import hub_address
-    from madang.datasets.urls import UrlFile
+    from madang.datasets.urls import How, UrlFile
 
     headers: dict[str, str] = {}
     if address.startswith(hub_address().rstrip("/") + "/"):
@@ -176,7 +201,8 @@ def _url(address: str, access: Access) -> DataFile:
 
         headers = build_hf_headers(token=access.token)
     headers |= {str(name): str(value) for name, value in (access.storage.get("headers") or {}).items()}
-    return UrlFile(address, headers, access.downloads)
+    how = How(How.tries if access.retries is None else 1 + access.retries, access.offline, access.bar)
+    return UrlFile(address, headers, access.downloads, how=how)
 
 
 # ---- the three ways to say what to read
@@ -186,7 +212,7 @@ def of_format(
     kind: str, name: str | None, data_dir: Any, data_files: Any, options: dict[str, Any], access: Access
 ) -> Plan:
     """`load_dataset("csv", data_files=…)`."""
-    made = Plan(kind, kind, name or DEFAULT, kind, options, {}, data_dir=_folder(data_dir))
+    made = Plan(kind, kind, name or DEFAULT_CONFIG, kind, options, {}, data_dir=_folder(data_dir))
     if kind == "sql":
         made.files = {"train": []}
         return made
@@ -204,7 +230,7 @@ def of_format(
             for split, paths in patterns.items()
         }
     else:
-        place = Folder(_folder(data_dir) or ".")
+        place = Folder(_folder(data_dir) or ".", trusted=True)
         if not os.path.isdir(place.where):
             raise DataFilesNotFoundError(f"Couldn't find any data file at {place.where}: there is no such folder.")
         made.files = _inferred(place, "", kind)
@@ -237,7 +263,7 @@ def of_file(path: str, name: str | None, options: dict[str, Any]) -> Plan:
             "run. Load the data files themselves, or use Dataset.from_generator with a function of the program."
         )
     label = re.sub(r"[^\w.-]", "_", os.path.basename(path))
-    made = Plan(label, label, name or DEFAULT, "", options, {"train": [DataFile(os.path.abspath(path))]})
+    made = Plan(label, label, name or DEFAULT_CONFIG, "", options, {"train": [DataFile(os.path.abspath(path))]})
     return _finished(made, None, named=True)
 
 
@@ -252,7 +278,7 @@ def of_repository(
     prepared: Any,
 ) -> Plan:
     """`load_dataset("owner/name")`. `prepared(label)` tells which subsets are in the cache."""
-    repository = hub.open_repository(path, revision, access.token)
+    repository = _repository(path, revision, access)
     label = repository.name.replace("/", "___")
     place = Hosted(repository, trusted=False)
     script = f"{repository.name.rsplit('/', 1)[-1]}.py"
@@ -276,7 +302,7 @@ def _converted(repository: hub.Repository, revision: str | None, access: Access)
     if revision not in (None, "main"):
         return None
     try:
-        return hub.open_repository(repository.name, hub.PARQUET_BRANCH, access.token)
+        return _repository(repository.name, hub.PARQUET_BRANCH, access)
     except (DatasetNotFoundError, ConnectionError):
         return None
 
@@ -316,9 +342,9 @@ def _of_place(
         chosen = _chosen(name, known, place.where, label, prepared, optional=own)
         subset = known.get(chosen, {})
     else:
-        chosen = name or (next(iter(infos)) if len(infos) == 1 else DEFAULT)
-        if name is not None and name not in (DEFAULT, *infos):
-            raise UnknownNameError(f"BuilderConfig {name!r} not found. Available: {[DEFAULT]}")
+        chosen = name or (next(iter(infos)) if len(infos) == 1 else DEFAULT_CONFIG)
+        if name is not None and name not in (DEFAULT_CONFIG, *infos):
+            raise UnknownNameError(f"BuilderConfig {name!r} not found. Available: {[DEFAULT_CONFIG]}")
         subset = {}
     made = Plan(
         label,
@@ -331,7 +357,7 @@ def _of_place(
         base=place.where,
         data_dir=data_dir or subset.get("data_dir"),
         description=str(subset.get("description") or ""),
-        subsets=known or {DEFAULT: {}},
+        subsets=known or {DEFAULT_CONFIG: {}},
     )
     if not own:
         made.info = infos.get(chosen)
@@ -357,13 +383,25 @@ def _asked_by_the_user(place: Place) -> Place:
     return Folder(place.where, trusted=True)
 
 
+def _stays(pattern: str) -> bool:
+    """Whether a pattern of a card, which is somebody else's, leads neither to other files here nor to other servers.
+
+    That is so for relative paths, `hf://…` (the hub that is in use), and what lies in archives at such places.
+    """
+    *inner, outer = pattern.replace(os.sep, "/").split("::")
+    paths = [outer.removeprefix("hf://"), *(hop.removeprefix("zip://").removeprefix("tar://") for hop in inner)]
+    return not any(
+        "://" in path or path.startswith(("/", "~")) or os.path.isabs(path) or ".." in path.split("/") for path in paths
+    )
+
+
 def _leads_out(pattern: str) -> bool:
     inside = posixpath.normpath(pattern.replace(os.sep, "/"))
     return os.path.isabs(pattern) or inside == ".." or inside.startswith("../")
 
 
 def _metadata(place: Place) -> dict[str, Any]:
-    text = place.text(card.CARD)
+    text = place.text(CARD_FILE)
     metadata = card.split_card(text)[0] if text is not None else {}
     alone = place.text(card.YAML_ALONE)
     return {**metadata, **card.read_yaml(alone)} if alone is not None else metadata
@@ -381,7 +419,7 @@ def _infos(place: Place, metadata: Mapping[str, Any]) -> dict[str, DatasetInfo]:
         except (ValueError, AttributeError, TypeError) as error:
             notice(f"dataset_infos.json of {place.where} cannot be read and is left out: {error}")
         if len(infos) == 1:
-            infos = {DEFAULT: next(iter(infos.values()))}
+            infos = {DEFAULT_CONFIG: next(iter(infos.values()))}
     infos.update(DatasetInfosDict.from_card(metadata))
     return infos
 
@@ -404,7 +442,7 @@ def _chosen(
     if default is not None:
         return default
     if optional:
-        return DEFAULT
+        return DEFAULT_CONFIG
     offline = prepared is not None and settings.datasets_offline()
     here = [subset for subset in known if subset in prepared(label)] if offline else []
     if len(here) == 1:

@@ -10,22 +10,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pyarrow as pa
 
-from madang.datasets.cast import cast
 from madang.datasets.features import METADATA_KEY, ClassLabel, Features, arrow_type
+from madang.datasets.features.embedding import foreign
 from madang.datasets.memory_map import open_arrow
 from madang.datasets.progress import is_progress_bar_enabled
 from madang.datasets.readers import reader
 from madang.datasets.readers.files import MEMORY, DataFile, StartOver
-from madang.datasets.writer import ArrowWriter
+from madang.datasets.values import join
+from madang.datasets.writer import ArrowWriter, fitted
 from madang.errors import DatasetGenerationError, InputError, MadangError
+from madang.notices import notice
 
 NOTES = "split.json"
 _BATCH_BYTES = 4 << 20
 _AHEAD = 2  # blocks that wait to be written
+_NAMES_ITS_FILES = ("imagefolder", "audiofolder")  # here paths are our own
 _log = logging.getLogger(__name__)
 
 
@@ -42,11 +46,16 @@ class Reading:
 
         Raises StartOver when a column that was given out turns out to be text.
         """
-        following = _Following(files)
+        following, seen = _Following(files), _Seen()
         found = reader(self.format).read(following, **self._asked(texts))
         try:
             for table in found:
-                yield table if self.features is None else self._fitted(table)
+                if self.features is None:
+                    seen.check(table.schema, following.name)
+                    made = table
+                else:
+                    made = self._fitted(table, seen, following.name)
+                yield self._harmless(made) if following.foreign else made
         except StartOver:
             raise
         except MadangError as error:
@@ -93,7 +102,7 @@ class Reading:
             asked["features"] = self.features
         return asked
 
-    def _fitted(self, table: pa.Table) -> pa.Table:
+    def _fitted(self, table: pa.Table, seen: "_Seen", file: str) -> pa.Table:
         """The table in the types and the order of the features."""
         schema = self.features.arrow_schema
         if table.schema.equals(schema):
@@ -104,15 +113,22 @@ class Reading:
                 f"the columns {unknown} are not among the features, which name {schema.names}. All the data files must "
                 "have the same columns; leave features= out, or name these as well."
             )
-        made = []
-        for column in schema:
-            if column.name not in table.column_names:
-                made.append(pa.chunked_array([pa.nulls(table.num_rows, column.type)]))
-            elif table.schema.field(column.name).type.equals(column.type):
-                made.append(table[column.name])
-            else:
-                made.append(cast(table[column.name], self.features[column.name], column.name))
-        return pa.table(made, schema=schema)
+        if unknown and len(unknown) == table.num_columns:
+            raise InputError(f"there are the columns {unknown}, but none of the features, which name {schema.names}.")
+        for name in schema.names:
+            if name not in table.column_names:
+                seen.tell_missing(name, file)
+        columns = {name: table[name] for name in table.column_names if name in schema.names}
+        return fitted(columns, table.num_rows, self.features, schema)
+
+    def _harmless(self, table: pa.Table) -> pa.Table:
+        """A table of a file that is not the user's, in which no picture and no sound is a file of this machine."""
+        if self.format in _NAMES_ITS_FILES:
+            return table
+        if self.features is not None:
+            return foreign(table, self.features)
+        noted = METADATA_KEY in (table.schema.metadata or {})
+        return foreign(table, Features.from_arrow_schema(table.schema)) if noted else table
 
 
 def _is_large_text(kind: pa.DataType) -> bool:
@@ -125,11 +141,44 @@ class _Following:
     def __init__(self, files: Iterable[DataFile]) -> None:
         self._files = files
         self.name = ""
+        self.foreign = False  # whether one of them was not named by the user, but came from a hub, a server, an archive
 
     def __iter__(self) -> Iterator[DataFile]:
         for file in self._files:
             self.name = file.name
+            self.foreign |= isinstance(file, DataFile) and type(file) is not DataFile
             yield file
+
+
+class _Seen:
+    """What the files so far hold."""
+
+    def __init__(self) -> None:
+        self._schema = pa.schema([])
+        self._first: dict[str, tuple[pa.DataType, str]] = {}
+        self._told: set[str] = set()
+
+    def check(self, schema: pa.Schema, file: str) -> None:
+        """Refuse a file whose columns do not go together with those before. Types that widen are no matter."""
+        if schema.equals(self._schema):
+            return
+        self._schema = schema
+        for column in schema:
+            known, first = self._first.setdefault(column.name, (column.type, file))
+            try:
+                joined = join([pa.nulls(0, known), pa.nulls(0, column.type)], column.name)
+            except InputError as error:
+                raise DatasetGenerationError(
+                    f"{file}: column {column.name!r} is {column.type} there, but {known} in {first}. Make the data "
+                    "agree, or pass features= to say what the columns hold."
+                ) from error
+            self._first[column.name] = (joined.type, first)
+
+    def tell_missing(self, column: str, file: str) -> None:
+        """Tell, once, of a column that the features name and the file lacks."""
+        if column not in self._told:
+            self._told.add(column)
+            notice(f"column {column!r} is missing in {file}; it is empty (None) there.")
 
 
 @dataclass
@@ -178,15 +227,28 @@ def write(
         _write(folder, reading, files, split, shards)
 
 
+# the allocator is that of the whole process: the first of several conversions changes it, the last changes it back
+_counting = Lock()
+_conversions = 0
+_usual = MEMORY
+
+
 @contextmanager
 def _memory_given_back() -> Iterator[None]:
     """The system's allocator meanwhile: Arrow's own keeps what was freed, which doubles the peak of a conversion."""
-    usual = pa.default_memory_pool()
-    pa.set_memory_pool(MEMORY)
+    global _conversions, _usual
+    with _counting:
+        if not _conversions:
+            _usual = pa.default_memory_pool()
+            pa.set_memory_pool(MEMORY)
+        _conversions += 1
     try:
         yield
     finally:
-        pa.set_memory_pool(usual)
+        with _counting:
+            _conversions -= 1
+            if not _conversions:
+                pa.set_memory_pool(_usual)
 
 
 def _write(
@@ -223,6 +285,9 @@ def _write_one(path: Path, reading: Reading, files: Sequence[DataFile], split: s
                 raise DatasetGenerationError(f"columns {sorted(again.texts)} cannot be read as text.") from again
             _log.info("columns %s hold text; reading again", sorted(again.texts))
             texts |= again.texts
+        except (pa.ArrowInvalid, RecursionError) as error:  # lists in lists, deeper than Arrow's files can hold
+            named = ", ".join(file.name for file in files[:3])
+            raise DatasetGenerationError(f"{named} cannot be stored as Arrow: {error}.") from error
 
 
 def _write_through(

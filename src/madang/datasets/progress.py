@@ -1,6 +1,7 @@
 """A bar that counts rows while long work goes on, and the switch for it."""
 
-from collections.abc import Iterable, Iterator
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from madang import settings
@@ -29,14 +30,27 @@ def is_progress_bar_enabled() -> bool:
 enable_progress_bar, disable_progress_bar = enable_progress_bars, disable_progress_bars  # the older names
 
 
-def progress(blocks: Iterable[_Block], total: int, label: str) -> Iterator[_Block]:
-    """The same blocks of rows (start, stop, …), with a bar that appears once the work has taken a second."""
+@contextlib.contextmanager
+def bar(
+    total: int | None, label: str, unit: str = "rows", *, scaled: bool = False
+) -> Iterator[Callable[[int], object]]:
+    """A bar that appears once the work inside `with` has taken a second, and goes on as the function it gives is told.
+
+    `total` is None where nobody knows it; `scaled` counts in thousands and millions. Switched off, nothing is shown.
+    """
     if not is_progress_bar_enabled():
-        yield from blocks
+        yield lambda count: None
         return
     from tqdm import tqdm
 
-    with tqdm(total=total, desc=label, unit=" rows", delay=1.0, leave=False) as bar:
+    named = unit if scaled else f" {unit}"
+    with tqdm(total=total, desc=label, unit=named, unit_scale=scaled, delay=1.0, leave=False) as shown:
+        yield shown.update
+
+
+def progress(blocks: Iterable[_Block], total: int, label: str) -> Iterator[_Block]:
+    """The same blocks of rows (start, stop, …), with a bar that counts the rows."""
+    with bar(total, label) as advance:
         for block in blocks:
             yield block
-            bar.update(block[1] - block[0])
+            advance(block[1] - block[0])

@@ -1,29 +1,22 @@
 """How large a dataset is, and into how many pieces it is cut when it is written."""
 
 import os
-import re
 from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
 
 from madang.datasets.features import Features, embed, embeds
+from madang.datasets.sizes import read_size
 from madang.errors import InputError
 
 DEFAULT_SHARD_SIZE = "500MB"
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
-_BINARY_UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "P": 2**50}
 SAMPLED_ROWS = 1000  # rows whose outside files are looked at when a dataset's size is estimated
 
 
-def size_in_bytes(size: int | str) -> int:
-    """A size given as a number of bytes, as '500MB' (thousands) or as '1GiB' (1024s)."""
-    if isinstance(size, int):
-        return size
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGTP]?)(I?)B?\s*", size.upper())
-    if found is None or (found[3] and not found[2]):
-        raise InputError(f"`size={size!r}` is not in a valid format. Use an integer followed by the unit, e.g. '5GB'.")
-    return int(float(found[1]) * (_BINARY_UNITS if found[3] else _UNITS)[found[2]])
+def is_stream(dataset: Any) -> bool:
+    """Whether it gives its rows without knowing how many there are, as an IterableDataset does."""
+    return not hasattr(dataset, "num_rows")
 
 
 def bytes_of(dataset: Any) -> int:
@@ -50,7 +43,7 @@ def shard_count(
         if num_shards < 1:
             raise InputError(f"num_shards={num_shards} must be 1 or more.")
         return num_shards
-    limit = size_in_bytes(max_shard_size if max_shard_size is not None else DEFAULT_SHARD_SIZE)
+    limit = read_size(max_shard_size if max_shard_size is not None else DEFAULT_SHARD_SIZE)
     if limit < 1:
         raise InputError(f"max_shard_size={max_shard_size!r} must be one byte or more.")
     wanted = max(bytes_of(dataset) // limit + 1, num_proc or 1)

@@ -33,8 +33,8 @@ from madang.datasets.card_subsets import (
 from madang.datasets.features import Features
 from madang.datasets.info import CARD_FILE, DEFAULT_CONFIG, OLD_INFOS_FILE, SplitInfo
 from madang.datasets.output import described, features_of, rows_in_group, tables_of, write_parquet
-from madang.datasets.progress import is_progress_bar_enabled
-from madang.datasets.shards import bytes_of, embedded, shard_count, spans
+from madang.datasets.progress import bar
+from madang.datasets.shards import bytes_of, embedded, is_stream, shard_count, spans
 from madang.datasets.splits import NAME
 from madang.errors import HubError, InputError, unknown_name
 
@@ -241,7 +241,7 @@ def _checked(datasets: Mapping[str, Any], where: _Where, how: _How) -> Features:
 
 def _shards(dataset: Any, how: _How, num_shards: int | None) -> list[Callable[[], Any]]:
     """What gives the rows of one file after the other: runs of rows of a table, shards of a stream."""
-    if hasattr(dataset, "num_shards"):
+    if is_stream(dataset):
         wanted = min(num_shards or dataset.num_shards, dataset.num_shards)
         return [lambda i=i: dataset.shard(wanted, i) for i in range(wanted)]  # type: ignore[misc]
     pieces = num_shards or shard_count(dataset, how.max_shard_size, None, how.num_proc)
@@ -249,7 +249,7 @@ def _shards(dataset: Any, how: _How, num_shards: int | None) -> list[Callable[[]
 
 
 def _bytes(dataset: Any, counted: int) -> int:
-    return counted if hasattr(dataset, "num_shards") else bytes_of(dataset)
+    return counted if is_stream(dataset) else bytes_of(dataset)
 
 
 # uploading ------------------------------------------------------------------------------------------------------------
@@ -288,7 +288,7 @@ class _Uploads:
         def one(name: str, shard: Callable[[], Any]) -> _Shard:
             return self._upload(name, shard(), features, how.embeds)
 
-        with ThreadPoolExecutor(at_once) as pool, _bar(len(shards), f"Uploading {split}") as advance:
+        with ThreadPoolExecutor(at_once) as pool, bar(len(shards), f"Uploading {split}", "files") as advance:
             for start in range(0, len(shards), at_once):
                 stop = start + at_once
                 for done in pool.map(one, names[start:stop], shards[start:stop]):
@@ -296,7 +296,7 @@ class _Uploads:
                     info.num_bytes += done.row_bytes
                     size += done.file_bytes
                     self._keep(done)
-                    advance()
+                    advance(1)
         return info, size
 
     def _upload(self, name: str, dataset: Any, features: Features, embeds: bool) -> _Shard:
@@ -470,15 +470,3 @@ def _status(error: BaseException) -> int:
 
 def _wait(attempt: int) -> None:
     time.sleep(min(30.0, 0.1 * 2**attempt) * (1 + random.random()))
-
-
-@contextlib.contextmanager
-def _bar(total: int, label: str) -> Iterator[Callable[[], object]]:
-    """A bar that counts files, once they have taken a second."""
-    if not is_progress_bar_enabled():
-        yield lambda: None
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=total, desc=label, unit=" files", delay=1.0, leave=False) as bar:
-        yield bar.update

@@ -6,11 +6,11 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import pyarrow as pa
 
@@ -24,46 +24,67 @@ from madang.writing import write_text
 
 _WINDOW = 4 << 20  # bytes that are asked for at a time
 _TRIES = 4
+_MOVES = 20
 _TIMEOUT = 60.0
 _TOO_BUSY = (408, 429, 500, 502, 503, 504)
+_MOVED = (301, 302, 303, 307, 308)
+# headers of ours that say what is wanted, not who asks
+_ABOUT_THE_FILE = ("range", "if-none-match", "accept-encoding")
 
 Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
+class How:
+    """How servers are asked: how often when there is no answer, whether at all, and whether a bar shows it."""
+
+    tries: int = _TRIES
+    offline: bool = False
+    bar: bool = True
+
+
+_USUALLY = How()
+
+
+@dataclass(frozen=True)
 class UrlFile(DataFile):
-    """A file at an http(s) address. `headers` are sent to that server only."""
+    """A file at an http(s) address. `headers` are sent to that server only, not to those that it refers to."""
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     folder: str = field(default="", repr=False, compare=False)  # where downloads are kept
     lazy: bool = False
+    how: How = field(default=_USUALLY, repr=False, compare=False)
 
     def identity(self) -> tuple[Any, ...]:
-        known = None if settings.datasets_offline() else _announced(self.name, self.headers)
+        offline = self.how.offline or settings.datasets_offline()
+        known = None if offline else _announced(self.name, self.headers, self.how.tries)
         return (known or _version(self._download()),)
 
     def open(self) -> pa.NativeFile:
         if self.lazy:
-            return pa.PythonFile(RangeReader(self.name, self.headers), "r")
+            return pa.PythonFile(RangeReader(self.name, self.headers, self.how.tries), "r")
         return pa.OSFile(self.existing())
 
     def path(self) -> str | None:
         return None if self.lazy else self.existing()
 
     def lazily(self) -> DataFile:
-        return UrlFile(self.name, self.headers, self.folder, lazy=True)
+        return self if self.how.offline else replace(self, lazy=True)
 
     def existing(self) -> str:
         return str(self._download())
 
     def _download(self) -> Path:
-        return downloaded(self.name, self.headers, Path(self.folder) if self.folder else cache.root() / "downloads")
+        folder = Path(self.folder) if self.folder else cache.root() / "downloads"
+        return downloaded(self.name, self.headers, folder, how=self.how)
 
 
 _fresh: dict[tuple[str, str], Path] = {}  # downloads that this process has already asked about
 
 
-def downloaded(address: str, headers: Mapping[str, str], folder: Path, *, again: bool = False) -> Path:
+def downloaded(
+    address: str, headers: Mapping[str, str], folder: Path, *, again: bool = False, how: How = _USUALLY
+) -> Path:
     """The file at `address` on this machine. The server is asked whether its version (ETag) is still the kept one.
 
     Raises MissingFileError when there is no such file, UnreachableHubError when the server gives no answer and nothing
@@ -75,15 +96,17 @@ def downloaded(address: str, headers: Mapping[str, str], folder: Path, *, again:
     name = sha256(address.encode()).hexdigest()[:40]
     note = folder / f"{name}.json"
     kept = _kept(note, folder)
-    if settings.datasets_offline():
+    if how.offline or settings.datasets_offline():
         if kept is None:
             raise UnreachableHubError(
-                f"{address} was never downloaded, and working offline was asked for (HF_HUB_OFFLINE)."
+                f"{address} was never downloaded, and working offline was asked for (HF_HUB_OFFLINE, or "
+                "local_files_only=True)."
             )
         return kept[0]
     asked = {**headers, **({"If-None-Match": kept[1]} if kept and kept[1] and not again else {})}
     try:
-        path = _patiently(lambda: _fetched(address, asked, folder, name, note), address) or (kept[0] if kept else None)
+        fetched = _patiently(lambda: _fetched(address, asked, folder, name, note, how), address, how.tries)
+        path = fetched or (kept[0] if kept else None)
     except UnreachableHubError:
         if kept is None:
             raise
@@ -93,18 +116,18 @@ def downloaded(address: str, headers: Mapping[str, str], folder: Path, *, again:
     return path
 
 
-def _announced(address: str, headers: Mapping[str, str]) -> str:
+def _announced(address: str, headers: Mapping[str, str], tries: int) -> str:
     """What the server calls the version of a file, without the file; '' when it does not say."""
     try:
-        with _answer("HEAD", address, headers) as response:
+        with _answer("HEAD", address, headers, tries) as response:
             return str(response.headers.get("etag") or "").removeprefix("W/")
     except HubError:
         return ""  # some servers answer only when they are asked for the file itself
 
 
-def _fetched(address: str, headers: Mapping[str, str], folder: Path, name: str, note: Path) -> Path | None:
+def _fetched(address: str, headers: Mapping[str, str], folder: Path, name: str, note: Path, how: How) -> Path | None:
     """Download; None when the server says that the kept file is still the right one."""
-    with _answer("GET", address, headers) as response:
+    with _answer("GET", address, headers, how.tries) as response:
         if response.status_code == 304:
             return None
         version = response.headers.get("etag") or ""
@@ -113,7 +136,7 @@ def _fetched(address: str, headers: Mapping[str, str], folder: Path, name: str, 
 
         def write(part: Path) -> None:
             with open(part, "wb") as file:
-                for block in _shown(response.iter_bytes(1 << 20), total, address):
+                for block in _shown(response.iter_bytes(1 << 20), total, address, bar=how.bar):
                     digest.update(block)
                     file.write(block)
 
@@ -149,17 +172,17 @@ def _version(path: Path) -> str:
         return path.name
 
 
-def _shown(blocks: Iterator[bytes], total: int, address: str) -> Iterator[bytes]:
-    if not is_progress_bar_enabled():
+def _shown(blocks: Iterator[bytes], total: int, address: str, *, bar: bool) -> Iterator[bytes]:
+    if not bar or not is_progress_bar_enabled():
         yield from blocks
         return
     from tqdm import tqdm
 
     name = os.path.basename(urlsplit(address).path) or address
-    with tqdm(total=total or None, desc=name[-40:], unit="B", unit_scale=True, delay=1.0, leave=False) as bar:
+    with tqdm(total=total or None, desc=name[-40:], unit="B", unit_scale=True, delay=1.0, leave=False) as shown:
         for block in blocks:
             yield block
-            bar.update(len(block))
+            shown.update(len(block))
 
 
 class _Answer:
@@ -175,19 +198,14 @@ class _Answer:
         self._stream.__exit__(*error)
 
 
-def _answer(method: str, address: str, headers: Mapping[str, str]) -> _Answer:
-    """What the server says; asked again when it is too busy. A server that is moved from gets no credentials."""
-    from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
-
+def _answer(method: str, address: str, headers: Mapping[str, str], tries: int) -> _Answer:
+    """What the server says; asked again when it is too busy. Other servers that it refers to do not get `headers`."""
     reason = "no answer"
-    for attempt in range(_TRIES):
+    for attempt in range(tries):
         if attempt:
             time.sleep(min(0.5 * 2**attempt, 8))
         try:
-            stream = get_session().stream(
-                method, address, headers=dict(headers), follow_redirects=True, timeout=_TIMEOUT
-            )
-            response = stream.__enter__()
+            response, stream = _followed(method, address, headers)
         except Exception as error:
             if not _is_broken_connection(error):
                 raise
@@ -200,7 +218,7 @@ def _answer(method: str, address: str, headers: Mapping[str, str]) -> _Answer:
         reason = f"status {response.status_code}"
         stream.__exit__(None, None, None)
     else:
-        raise UnreachableHubError(f"Couldn't reach {address} ({reason}), tried {_TRIES} times.")
+        raise UnreachableHubError(f"Couldn't reach {address} ({reason}), tried {tries} times.")
     if response.status_code in (404, 410):
         stream.__exit__(None, None, None)
         raise UrlNotFoundError(f"Unable to find {address}: the server answered {response.status_code}.")
@@ -210,17 +228,44 @@ def _answer(method: str, address: str, headers: Mapping[str, str]) -> _Answer:
     return _Answer(response, stream)
 
 
-def _patiently(action: Callable[[], Found], address: str) -> Found:
+def _followed(method: str, address: str, headers: Mapping[str, str]) -> tuple[Any, Any]:
+    """The answer of the server that has the file, wherever the one that was asked refers to, and its stream."""
+    from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
+
+    at, sent = address, dict(headers)
+    for _ in range(_MOVES):
+        stream = get_session().stream(method, at, headers=sent, follow_redirects=False, timeout=_TIMEOUT)
+        response = stream.__enter__()
+        place = response.headers.get("location")
+        if response.status_code not in _MOVED or not place:
+            return response, stream
+        stream.__exit__(None, None, None)
+        before, at = at, urljoin(at, place)
+        if not _is_same_server(before, at):
+            sent = {name: value for name, value in sent.items() if name.lower() in _ABOUT_THE_FILE}
+    raise HubError(f"{address} cannot be read: it has moved more than {_MOVES} times.")
+
+
+def _is_same_server(one: str, other: str) -> bool:
+    """Whether two addresses are of one server; one that goes on to speak https stays the same."""
+    old, new = urlsplit(one), urlsplit(other)
+    if (old.scheme, new.scheme) == ("http", "https") and old.port in (None, 80) and new.port in (None, 443):
+        return old.hostname == new.hostname
+    return (old.scheme, old.netloc) == (new.scheme, new.netloc)
+
+
+def _patiently(action: Callable[[], Found], address: str, tries: int) -> Found:
     """What `action` gives; tried again when the connection breaks in the middle."""
-    for attempt in range(_TRIES):
+    for attempt in range(tries):
+        if attempt:
+            time.sleep(min(0.5 * 2 ** (attempt - 1), 8))
         try:
             return action()
         except Exception as error:
             if not _is_broken_connection(error):
                 raise
             reason = f"{type(error).__name__}: {error}"
-        time.sleep(min(0.5 * 2**attempt, 8))
-    raise UnreachableHubError(f"Couldn't read {address} to its end ({reason}), tried {_TRIES} times.")
+    raise UnreachableHubError(f"Couldn't read {address} to its end ({reason}), tried {tries} times.")
 
 
 def _is_broken_connection(error: Exception) -> bool:
@@ -237,9 +282,9 @@ class RangeReader(io.RawIOBase):
     From a server that gives only whole files, reading forward costs one answer and going back another.
     """
 
-    def __init__(self, address: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, address: str, headers: Mapping[str, str], tries: int = _TRIES) -> None:
         super().__init__()
-        self._address, self._headers = address, headers
+        self._address, self._headers, self._tries = address, headers, tries
         self._at, self._start, self._window = 0, 0, b""
         self._size: int | None = None
         self._whole: Any = None  # an answer that holds everything, being read; and where it stands
@@ -257,7 +302,7 @@ class RangeReader(io.RawIOBase):
     def size(self) -> int:
         """How many bytes there are."""
         if self._size is None:
-            with _answer("HEAD", self._address, self._headers) as response:
+            with _answer("HEAD", self._address, self._headers, self._tries) as response:
                 self._size = int(response.headers.get("content-length") or 0)
         return self._size
 
@@ -268,7 +313,7 @@ class RangeReader(io.RawIOBase):
 
     def readinto(self, target: Any) -> int:
         if not self._start <= self._at < self._start + len(self._window):
-            self._window, self._start = _patiently(self._next_window, self._address), self._at
+            self._window, self._start = _patiently(self._next_window, self._address, self._tries), self._at
         place = self._at - self._start
         part = self._window[place : place + len(target)]
         target[: len(part)] = part
@@ -299,7 +344,7 @@ class RangeReader(io.RawIOBase):
             return b""
         if self._whole is None:
             wanted = {**self._headers, "Range": f"bytes={at}-{at + _WINDOW - 1}", "Accept-Encoding": "identity"}
-            answer = _answer("GET", self._address, wanted)
+            answer = _answer("GET", self._address, wanted, self._tries)
             response = answer.__enter__()
             if response.status_code == 206:
                 try:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from madang.datasets.cast import cast
 from madang.datasets.features import arrow_type, encoder, inferred
+from madang.datasets.features.kinds import is_list, is_number, is_text
 from madang.errors import InputError, WrongTypeError
 
 # what tokenizers return is narrow by nature; eight bytes per 0 or 1 would fill memory and disk
@@ -182,7 +183,7 @@ def to_python(array: pa.Array) -> list[Any]:
         if pa.types.is_integer(array.type) or pa.types.is_float64(array.type) or pa.types.is_float32(array.type):
             numbers: list[Any] = array.to_numpy(zero_copy_only=False).tolist()
             return numbers
-        if _is_list(array.type) and array.type.value_type not in (pa.null(),) and len(array) and _is_flat(array):
+        if is_list(array.type) and array.type.value_type not in (pa.null(),) and len(array) and _is_flat(array):
             values, ends = to_python(array.flatten()), _ends(array).tolist()
             return [values[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
     result: list[Any] = array.to_pylist()
@@ -192,10 +193,10 @@ def to_python(array: pa.Array) -> list[Any]:
 def cells(array: pa.Array) -> Callable[[int], Any]:
     """A function that gives the Python value of one row; texts and numbers straight from the bytes Arrow keeps."""
     kind = array.type
-    if array.null_count == 0 and _is_number(kind) and not pa.types.is_boolean(kind) and not pa.types.is_float16(kind):
+    if array.null_count == 0 and is_number(kind) and not pa.types.is_float16(kind):
         numbers: Any = array.to_numpy()
         return memoryview(numbers).__getitem__
-    if array.null_count == 0 and _is_text(kind):
+    if array.null_count == 0 and (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         width = np.int32 if pa.types.is_string(kind) else np.int64
         _, places, data = array.buffers()
         offsets: Any = np.frombuffer(places, dtype=width)[array.offset : array.offset + len(array) + 1]
@@ -210,10 +211,10 @@ def as_matrix(array: pa.Array) -> np.ndarray[Any, Any] | None:
     kind = array.type
     if array.null_count or not len(array):
         return None
-    if (pa.types.is_integer(kind) or pa.types.is_floating(kind)) and not pa.types.is_float16(kind):
+    if is_number(kind) and not pa.types.is_float16(kind):
         numbers: np.ndarray[Any, Any] = array.to_numpy()
         return numbers
-    if not (_is_list(kind) or pa.types.is_fixed_size_list(kind)):
+    if not is_list(kind):
         return None
     ends = _ends(array)
     flat = as_matrix(array.flatten())
@@ -238,9 +239,9 @@ def lengths(array: pa.Array) -> np.ndarray[Any, Any]:
     """How long each row's list or text is, without making Python objects; an empty cell counts 0."""
     import pyarrow.compute as pc
 
-    if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
-        counted = pc.utf8_length(array)
-    elif _is_list(array.type) or pa.types.is_fixed_size_list(array.type):
+    if is_text(array.type):
+        counted = pc.utf8_length(array.cast(pa.large_string()))  # of views it counts none
+    elif is_list(array.type):
         counted = pc.list_value_length(array)
     else:
         raise InputError(f"values of type {array.type} have no length.")
@@ -257,11 +258,11 @@ def to_numpy(values: pa.Array | list[Any], name: str, dtype: Any = None) -> Any:
         return _stacked_or([_as_numpy(value, dtype) for value in values], np.stack, _object_array)
     array = _storage(values)
     kind = array.type
-    if _is_list(kind) or pa.types.is_fixed_size_list(kind):
+    if is_list(kind):
         return _stack(array, name, lambda flat: to_numpy(flat, name, dtype), _object_array)
-    if _is_number(kind):
+    if kind.id in _WIDE:
         return _numbers(array, name, "numpy").astype(dtype or _WIDE[kind.id], copy=True)
-    if _is_text(kind):
+    if is_text(kind):
         texts = array.to_pylist()
         return np.array(texts) if array.null_count == 0 else _object_array(texts)
     if pa.types.is_struct(kind):
@@ -287,7 +288,7 @@ def to_torch(values: pa.Array | list[Any], name: str, dtype: Any = None, device:
     kind = array.type
     if array is not values and kind.id in _WIDE:
         return to_torch(array, name, dtype, device)
-    if _is_list(kind) or pa.types.is_fixed_size_list(kind):
+    if is_list(kind):
         return _stack(array, name, lambda flat: to_torch(flat, name, dtype, device), list)
     if pa.types.is_struct(kind):
         return [_as_torch(value, dtype, device) for value in array.to_pylist()]
@@ -400,7 +401,8 @@ def _ends(array: pa.Array) -> np.ndarray[Any, Any]:
     """Where each row's list ends within `array.flatten()`; the first starts at 0."""
     if pa.types.is_fixed_size_list(array.type):
         size = array.type.list_size
-        return np.arange(size, size * len(array) + 1, size)
+        places: np.ndarray[Any, Any] = np.arange(1, len(array) + 1) * size
+        return places
     offsets = array.offsets.to_numpy()
     ends: np.ndarray[Any, Any] = offsets[1:] - offsets[0]
     return ends
@@ -408,19 +410,7 @@ def _ends(array: pa.Array) -> np.ndarray[Any, Any]:
 
 def _is_flat(array: pa.Array) -> bool:
     inner = array.type.value_type
-    return bool(pa.types.is_integer(inner) or pa.types.is_floating(inner)) and array.flatten().null_count == 0
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
+    return is_number(inner) and array.flatten().null_count == 0
 
 
 def _object_array(values: Iterable[Any]) -> np.ndarray[Any, Any]:

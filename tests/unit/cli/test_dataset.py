@@ -166,6 +166,15 @@ def test_a_format_that_is_not_known_is_refused(news: str, tmp_path: Path, capsys
     assert not (tmp_path / "a.xlsx").exists()
 
 
+@pytest.mark.parametrize("name", ["a.parquet.gz", "a.arrow.zst"])
+def test_what_is_compressed_inside_is_not_compressed_again(
+    news: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(capsys, "convert", news, str(tmp_path / name))
+    assert f"is compressed inside; leave out {Path(name).suffix}" in said
+    assert not (tmp_path / name).exists()
+
+
 # push -------------------------------------------------------------------------------------------------------------
 
 

@@ -36,6 +36,11 @@ def test_texts_have_lengths_and_distinct_values() -> None:
     assert told(["a", "b"] * 10)["counts"] == {"a": 10, "b": 10}
 
 
+def test_texts_may_be_stored_as_views() -> None:
+    found = told(["한글", "", None, "한글"], Value("string_view"))
+    assert (found["length_max"], found["distinct"], found["empty"]) == (2, 2, 1)
+
+
 def test_classes_are_counted_by_name() -> None:
     label = ClassLabel(names=["no", "yes"])
     assert told([0, 1, 1, None], label)["counts"] == {"no": 1, "yes": 2}

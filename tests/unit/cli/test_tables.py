@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from madang.cli.tables import bars, cut, padded, printable, shared, size, table, width_of
+from madang.cli.tables import bars, cut, padded, printable, shared, table, width_of
 
 
 def test_hangul_takes_two_places_and_accents_none() -> None:
@@ -58,7 +58,6 @@ def test_every_line_fits_and_hidden_columns_are_named(width: int) -> None:
     assert "more: colu" in lines[-1]
 
 
-def test_bars_and_sizes() -> None:
+def test_bars() -> None:
     assert bars([0, 1, 4, 8]) == " ▁▄█"
     assert bars([0, 0]) == "  "
-    assert [size(n) for n in (0, 999, 45_678, 5_000_000_000_000)] == ["0 bytes", "999 bytes", "45.7 kB", "5.0 TB"]

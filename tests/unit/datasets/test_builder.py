@@ -113,3 +113,25 @@ def test_a_subset_whose_name_could_lead_elsewhere_is_kept_inside(folder, tmp_pat
     assert builder.cache_dir.startswith(str(tmp_path / "cache" / "csv"))
     with pytest.raises(UnknownNameError, match="cannot be the name of a subset"):
         _ = load_dataset_builder("csv", "..", data_files=str(folder / "train.csv")).cache_dir
+
+
+def test_settings_without_effect_are_told_of_once(folder, caplog):
+    config = DownloadConfig(proxies={"http": "x"}, use_etag=False, num_proc=2, max_retries=3, disable_tqdm=True)
+    load_dataset(str(folder), split="train", download_config=config, save_infos=True)
+    told = [record.getMessage() for record in caplog.records]
+    assert [text for text in told if "DownloadConfig" in text] == [
+        "of the DownloadConfig, num_proc, proxies, use_etag have no effect."
+    ]
+    assert [text for text in told if text.startswith("save_infos=")]
+    caplog.clear()
+    load_dataset(str(folder), split="train", download_config=DownloadConfig())
+    assert not caplog.records
+
+
+def test_what_is_kept_in_memory_leaves_nothing(folder, tmp_path):
+    assert load_dataset(str(folder), split="train", keep_in_memory=True)["n"] == [1, 2]
+    assert not list((tmp_path / "cache").rglob("*.arrow"))
+    builder = load_dataset_builder(str(folder))
+    assert builder.split_names == ["train"]
+    builder.keep_nothing()
+    assert not builder.cache_dir.startswith(str(tmp_path))

@@ -327,33 +327,6 @@ class TestSizes:
         cache.prune(0)
         assert (tmp_path / "outside").read_text() == "mine"
 
-    @pytest.mark.parametrize(
-        ("text", "expected"),
-        [
-            ("20GB", 20 * 10**9),
-            ("500 MB", 500 * 10**6),
-            ("1.5kb", 1500),
-            ("1KiB", 1024),
-            ("2 gib", 2 << 30),
-            ("7", 7),
-            (7, 7),
-        ],
-    )
-    def test_sizes_are_read(self, text, expected):
-        assert cache.read_size(text) == expected
-
-    @pytest.mark.parametrize("text", ["", "much", "20 XB", "-1", -1, "1e9", "i", True])
-    def test_what_is_no_size_is_told(self, text):
-        with pytest.raises(InputError, match="20GB"):
-            cache.read_size(text)
-
-    @pytest.mark.parametrize(
-        ("count", "expected"),
-        [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (999_999, "1.0 MB"), (1_234_567_890, "1.2 GB")],
-    )
-    def test_sizes_are_written(self, count, expected):
-        assert cache.readable(count) == expected
-
 
 class TestPruning:
     def fill(self, root, *names):

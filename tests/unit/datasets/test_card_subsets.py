@@ -163,6 +163,36 @@ def test_files_are_those_that_the_card_counts_to_a_subset() -> None:
     assert files_of({}, "two", files) == ["two/a.csv", "two/b/c.csv"]
 
 
+def test_a_subset_without_files_in_the_card_is_the_folder_of_its_name() -> None:
+    files = [".gitattributes", "README.md", "one/a.csv", "one/.hidden", "one/README.md", "two/b.csv"]
+    assert files_of({"configs": [{"config_name": "one"}]}, "one", files) == ["one/a.csv"]
+    assert files_of({"configs": [{"config_name": "one", "data_dir": "."}]}, "one", files) == ["one/a.csv"]
+    assert files_of({"configs": [{"config_name": "**"}]}, "**", files) == []
+
+
+def test_patterns_mean_what_they_mean_to_a_reader() -> None:
+    files = ["README.md", ".gitattributes", "a-1.csv", "a-2.csv", "a-9.csv", "deep/a.csv", "deep/er/b.csv"]
+
+    def of(path: object, **more: str) -> list[str]:
+        return files_of({"configs": [{"config_name": "x", "data_files": path, **more}]}, "x", files)
+
+    assert of("a-[12].csv") == ["a-1.csv", "a-2.csv"]
+    assert of("deep") == of("./deep/") == ["deep/a.csv", "deep/er/b.csv"]
+    assert of("*.csv", data_dir="deep") == ["deep/a.csv"]
+    assert of(["README.md", ".gitattributes", "a-1.csv"]) == ["a-1.csv"]
+
+
+def test_files_of_other_subsets_are_left_to_them() -> None:
+    files = ["a.csv", "both.csv", "two/b.csv"]
+    card = {
+        "configs": [
+            {"config_name": "one", "data_files": "**"},
+            {"config_name": "two", "data_files": ["two/*", "both.csv"]},
+        ]
+    }
+    assert files_of(card, "one", files) == ["a.csv"]
+
+
 def test_a_split_is_known_by_the_name_of_its_file() -> None:
     assert split_of("data/train-00000-of-00001.parquet", "data") == "train"
     assert split_of("data/deep/train-00000-of-00001.parquet", "data") is None

@@ -79,7 +79,7 @@ class TestAsync:
                 break
             threading.Event().wait(0.02)
         assert loop.is_closed()
-        assert threading.active_count() == before
+        assert threading.active_count() <= before
 
     def test_an_error_names_the_row_and_ends_the_others(self, data):
         cancelled = []

@@ -1,6 +1,9 @@
+import re
+import time
+
 import pytest
 
-from madang.datasets.find import by_split, format_of, inferred, local_files, matching, of_format
+from madang.datasets.find import by_split, format_of, inferred, local_files, local_names, matching, of_format
 from madang.datasets.readers.files import DataFile
 from madang.errors import DataFilesNotFoundError, InputError
 
@@ -112,3 +115,48 @@ def test_local_patterns_and_folders(tmp_path, monkeypatch):
         found("*.json")
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         found("/nowhere/*.csv")
+
+
+@pytest.mark.parametrize("pattern", ["**/" * 14 + "x", "**/a/" * 12 + "x", "*a" * 30 + "b", "**/*a" * 9 + "/x"])
+def test_no_pattern_takes_long(pattern):
+    began = time.perf_counter()
+    assert matching(pattern, ["a/" * 60 + "y", "a" * 200]) == []
+    assert time.perf_counter() - began < 1
+
+
+@pytest.mark.parametrize("pattern", ["[]", "a/[!]", "a[z-b].csv"])
+def test_what_is_no_pattern_is_named(pattern):
+    with pytest.raises(InputError, match=re.escape(f"{pattern!r} is no pattern: ")):
+        matching(pattern, ["a"])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "fits"),
+    [
+        ("**/**/x", "x", True),
+        ("**/**/x", "a/b/x", True),
+        ("a/**", "a", False),
+        ("a/**/b*c*d", "a/q/bccd", True),
+        ("a/**/b*c*d", "a/q/bd", False),
+        ("[[&&~]x", "&x", True),
+        ("[]]x", "]x", True),
+        ("[a", "[a", True),
+        ("a**b", "a/b", False),
+    ],
+)
+def test_what_signs_mean(pattern, name, fits):
+    assert matching(pattern, [name]) == [name] * fits
+
+
+def test_links_in_circles_are_read_once(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.csv").write_text("n\n1\n", encoding="utf-8")
+    (tmp_path / "a" / "me").symlink_to(".")
+    (tmp_path / "a" / "up").symlink_to("..")
+    (tmp_path / "0").symlink_to("a")
+    assert local_names(str(tmp_path)) == ["a/x.csv"]
+    (tmp_path / "b").symlink_to(tmp_path.parent / "elsewhere")
+    (tmp_path.parent / "elsewhere").mkdir()
+    (tmp_path.parent / "elsewhere" / "y.csv").write_text("n\n1\n", encoding="utf-8")
+    assert local_names(str(tmp_path)) == ["a/x.csv", "b/y.csv"]
+    assert local_names(str(tmp_path), stay=True) == ["a/x.csv"]

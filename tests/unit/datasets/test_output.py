@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import sqlite3
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from madang.datasets import output
 from madang.datasets.dataset import Dataset
 from madang.datasets.features import Array2D, ClassLabel, Features, Json, List, Value
+from madang.errors import InputError
 from tests.shared_data import shared
 
 
@@ -199,6 +201,48 @@ def test_a_table_of_a_database(data: Dataset, tmp_path: Path) -> None:
         assert connection.execute("SELECT count(*) FROM news").fetchone() == (1,)
         with pytest.raises(ValueError, match="'drop' is not valid for if_exists"):
             output.to_sql(data, "news", connection, if_exists="drop")
+
+
+def test_rows_join_a_transaction_that_has_begun(data: Dataset) -> None:
+    class Failing(Dataset):
+        def arrow_batches(self, batch_size: int = 1) -> Any:
+            yield next(super().arrow_batches(1))
+            raise RuntimeError("no more")
+
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE own (a)")
+        connection.execute("INSERT INTO own VALUES (1)")
+        assert connection.in_transaction
+        output.to_sql(data, "news", connection)
+        assert connection.in_transaction  # to be committed by who began it
+        with pytest.raises(RuntimeError, match="no more"):
+            output.to_sql(Failing.from_dict({"a": [3, 4]}), "more", connection)
+        assert connection.execute("SELECT a FROM own").fetchall() == [(1,)]
+        assert connection.execute("SELECT count(*) FROM news").fetchone() == (3,)
+        connection.rollback()
+        assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (1,)
+
+
+def test_a_database_may_be_named_by_its_path(data: Dataset, tmp_path: Path) -> None:
+    for path in (tmp_path / "a.db", str(tmp_path / "b.db")):
+        assert output.to_sql(data, "news", path) == 3
+        assert len(Dataset.from_sql("news", path)) == 3
+
+
+def test_what_a_database_refuses_is_told(data: Dataset, tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "a.db")) as connection:
+        connection.execute("CREATE TABLE news (other INTEGER)")
+        with pytest.raises(InputError, match=r"'news'.*has no column") as told:
+            output.to_sql(data, "news", connection, if_exists="append")
+        assert isinstance(told.value, OSError)
+    with pytest.raises(InputError, match="unable to open"):
+        output.to_sql(data, "news", tmp_path / "missing" / "a.db")
+
+
+def test_other_databases_need_sqlalchemy(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    with pytest.raises(InputError, match="postgresql needs sqlalchemy: pip install sqlalchemy"):
+        output.to_sql(data, "news", "postgresql://localhost/a")
 
 
 def test_a_table_stays_when_replacing_it_fails(tmp_path: Path) -> None:

@@ -1,6 +1,10 @@
+import zipfile
+
 import pytest
 
-from madang.datasets.plan import Access, Folder, of_file, of_folder, of_format, resolved
+from madang.client.source import Source
+from madang.datasets.hub import Repository
+from madang.datasets.plan import Access, Folder, Hosted, of_file, of_folder, of_format, resolved
 from madang.errors import DataFilesNotFoundError, InputError
 
 
@@ -60,3 +64,54 @@ def test_a_folder_knows_its_files_and_addresses_are_no_paths(folder):
     assert sorted(Folder(folder).names) == ["a/b/test.csv", "a/train.csv", "more.json", "noise.md"]
     assert resolved("https://a.b/c.csv", folder, Access())[0].name == "https://a.b/c.csv"
     assert resolved(f"file://{folder}/more.json", None, Access())[0].name == f"{folder}/more.json"
+
+
+OUTSIDE = [
+    "~/x.csv", "zip://x.csv::~/y.zip", "local:///etc/passwd", "file:///etc/passwd", "/etc/passwd", "../x.csv",
+    "a/../../x.csv", "zip://a::../x.zip", "zip://a::/x.zip", "https://a.b/c.csv", "s3://a/b.csv",
+    "hf://x.csv::/etc/secret.zip", "hf://x::http://127.0.0.1:9/a.zip", "zip://a::zip://b::http://127.0.0.1:9/a.zip",
+    "http://a::more.zip", "hf://datasets/a/b/../../c/d/x.csv", "memory://a::more.zip",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", OUTSIDE)
+def test_a_card_leads_neither_to_this_machine_nor_to_other_servers(folder, pattern, monkeypatch):
+    monkeypatch.setattr("madang.datasets.plan.resolved", lambda *_: pytest.fail("it was looked at"))
+    for place in (Folder(folder), Hosted(Repository(Source("a/b", repo_type="dataset"), ["x.csv"]))):
+        with pytest.raises(InputError, match="names data outside the"):
+            place.resolve(pattern, Access())
+
+
+def test_a_card_may_name_files_inside_its_archives(folder):
+    with zipfile.ZipFile(f"{folder}/more.zip", "w") as archive:
+        archive.writestr("in/x.csv", "n\n1\n")
+    found = Folder(folder).resolve("zip://in/*.csv::more.zip", Access())
+    assert [file.name for file in found] == [f"zip://in/x.csv::{folder}/more.zip"]
+
+
+def test_an_archive_of_a_card_on_a_hub_is_one_of_the_repository(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with zipfile.ZipFile("more.zip", "w") as archive:
+        archive.writestr("x.csv", "n\n1\n")
+    place = Hosted(Repository(Source("a/b", repo_type="dataset"), ["x.csv"]))
+    with pytest.raises(DataFilesNotFoundError, match=r"a/b/more\.zip on the hub"):
+        place.resolve("zip://x.csv::more.zip", Access())
+
+
+def test_only_users_own_patterns_begin_at_home(folder, monkeypatch):
+    monkeypatch.setenv("HOME", folder)
+    assert names(of_folder(folder, None, None, "~/a/train.csv", {}, Access())) == {"train": ["train.csv"]}
+    assert names(of_format("csv", None, None, "~/a/train.csv", {}, Access())) == {"train": ["train.csv"]}
+
+
+def test_links_to_folders_outside_are_followed_only_for_the_user(folder, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "x.csv").write_text("n\n1\n", encoding="utf-8")
+    (tmp_path / "rows" / "way").symlink_to(tmp_path / "other")
+    (tmp_path / "rows" / "a" / "near").symlink_to(tmp_path / "rows" / "a" / "b")
+    assert not [name for name in Folder(folder).names if "way" in name]
+    for pattern in ("way/x.csv", "way/*", "w*/x.csv"):
+        with pytest.raises(InputError, match="names data outside the folder"):
+            Folder(folder).resolve(pattern, Access())
+        assert names(of_folder(folder, None, None, pattern, {}, Access())) == {"train": ["x.csv"]}
+    assert [file.name for file in Folder(folder).resolve("**/train.csv", Access())] == [f"{folder}/a/train.csv"]

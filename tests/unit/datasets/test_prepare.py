@@ -1,11 +1,12 @@
 import json
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from madang.datasets import Features, Value
+from madang.datasets import Audio, Features, Image, Value
 from madang.datasets.memory_map import open_arrow
-from madang.datasets.prepare import NOTES, Reading, dealt, opened, write
+from madang.datasets.prepare import NOTES, Reading, _memory_given_back, dealt, opened, write
 from madang.datasets.readers.files import DataFile
 from madang.errors import DatasetGenerationError, InputError
 
@@ -61,3 +62,42 @@ def test_files_are_dealt_out_in_runs():
     files = [DataFile(str(number)) for number in range(5)]
     assert [[file.name for file in part] for part in dealt(files, 2)] == [["0", "1"], ["2", "3", "4"]]
     assert len(dealt(files, 9)) == 5
+
+
+class Elsewhere(DataFile):
+    """A file that came from a hub or an address."""
+
+
+HOSTILE = {"bytes": None, "path": "/home/u/secret"}
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "json"])
+def test_files_from_elsewhere_do_not_name_files_of_this_machine(tmp_path, kind):
+    features = Features({"i": Image(), "deep": [{"a": Audio()}], "n": Value("int64")})
+    rows = {"i": [HOSTILE, None], "deep": [[{"a": HOSTILE}], []], "n": [1, 2]}
+    table = pa.table(rows, schema=features.arrow_schema)
+    path = str(tmp_path / "x")
+    if kind == "parquet":
+        pq.write_table(table, path)
+    elif kind == "arrow":
+        with pa.ipc.new_stream(path, table.schema) as sink:
+            sink.write_table(table)
+    else:
+        (tmp_path / "x").write_text(json.dumps({"i": "/home/u/secret", "deep": [], "n": 1}), encoding="utf-8")
+    for known in (features, None)[: 1 if kind == "json" else 2]:
+        made = next(Reading(kind, {}, known).tables([Elsewhere(path)]))
+        assert made["i"].to_pylist()[0] == {"bytes": None, "path": "secret"}
+        assert "/home" not in str(made["deep"].to_pylist())
+        assert Features.from_arrow_schema(made.schema) == features
+        assert next(Reading(kind, {}, known).tables([DataFile(path)]))["i"].to_pylist()[0] == HOSTILE
+
+
+def test_two_conversions_at_a_time_give_the_allocator_back():
+    usual = pa.default_memory_pool().backend_name
+    first, second = _memory_given_back(), _memory_given_back()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert pa.default_memory_pool().backend_name == "system"
+    second.__exit__(None, None, None)
+    assert pa.default_memory_pool().backend_name == usual

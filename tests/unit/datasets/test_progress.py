@@ -69,3 +69,15 @@ def test_no_bar_where_none_is_wanted(bars):
     progress.disable_progress_bar()
     Dataset.from_dict({"a": [1]}).map(lambda row: {"b": 1})
     assert bars == []
+
+
+def test_any_work_may_have_one(bars):
+    with progress.bar(None, "Downloading", "B", scaled=True) as advance:
+        advance(3)
+        advance(4)
+    assert (bars[0].count, bars[0].options["unit"], bars[0].options["unit_scale"]) == (7, "B", True)
+    assert bars[0].options["total"] is None
+    progress.disable_progress_bar()
+    with progress.bar(3, "Uploading", "files") as advance:
+        advance(1)
+    assert len(bars) == 1

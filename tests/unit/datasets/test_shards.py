@@ -6,21 +6,7 @@ import pytest
 
 from madang.datasets.dataset import Dataset
 from madang.datasets.features import Features, Image, List
-from madang.datasets.shards import bytes_of, embedded, shard_count, size_in_bytes, spans
-
-
-@pytest.mark.parametrize(
-    ("given", "bytes_"),
-    [(500, 500), ("500", 500), ("1KB", 1000), ("1.5 mb", 1_500_000), ("2GiB", 2 << 30), ("500MB", 500_000_000)],
-)
-def test_sizes_are_read(given: int | str, bytes_: int) -> None:
-    assert size_in_bytes(given) == bytes_
-
-
-@pytest.mark.parametrize("given", ["", "many", "5 apples", "iB", "-1KB"])
-def test_other_words_are_no_sizes(given: str) -> None:
-    with pytest.raises(ValueError, match="not in a valid format"):
-        size_in_bytes(given)
+from madang.datasets.shards import bytes_of, embedded, is_stream, shard_count, spans
 
 
 def test_only_the_rows_there_are_count() -> None:
@@ -49,6 +35,12 @@ def test_a_dataset_is_cut_by_size_by_number_or_by_processes() -> None:
         shard_count(data, "1MB", 2)
     with pytest.raises(ValueError, match="num_shards=0"):
         shard_count(data, None, 0)
+
+
+def test_streams_are_told_from_tables() -> None:
+    data = Dataset.from_dict({"x": [1]})
+    assert not is_stream(data)
+    assert is_stream(data.to_iterable_dataset())
 
 
 def test_the_first_runs_are_a_row_longer() -> None:

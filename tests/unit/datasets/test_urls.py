@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from madang.datasets import load_dataset, urls
+from madang.datasets import DownloadConfig, load_dataset, urls
 from madang.datasets.urls import RangeReader, downloaded
 from madang.errors import HubError, UnreachableHubError
 
@@ -17,6 +17,7 @@ class Site:
 
     def __init__(self):
         self.files, self.requests, self.ranges, self.tags, self.failures = {}, [], True, True, []
+        self.moved = {}
         site = self
 
         class Answering(BaseHTTPRequestHandler):
@@ -28,6 +29,8 @@ class Site:
 
             def do_GET(self):
                 site.requests.append((self.command, self.path, dict(self.headers)))
+                if self.path in site.moved:
+                    return self.say(302, b"", {"Location": site.moved[self.path]})
                 content = site.files.get(self.path)
                 if site.failures:
                     failure = site.failures.pop(0)
@@ -176,3 +179,61 @@ def test_streams_read_the_web_without_keeping_it(site, ranges, tmp_path):
         stream = load_dataset(kind, data_files=f"{site.address}/a.{kind}", split="train", streaming=True)
         assert [row["n"] for row in stream] == [1, 2, 3]
     assert not (tmp_path / "datasets" / "downloads").exists()
+
+
+GIVEN = {"Authorization": "Bearer x", "X-Key": "secret", "Cookie": "a=b"}
+
+
+def given(site):
+    return [{name for name in GIVEN if name in {key.title() for key in headers}} for _, _, headers in site.requests]
+
+
+def test_headers_are_sent_to_the_server_they_are_for_and_to_no_other(site, tmp_path):
+    other = Site()
+    try:
+        other.files["/b.csv"] = b"n\n1\n"
+        site.moved = {"/a.csv": "/c.csv", "/c.csv": f"{other.address}/b.csv"}
+        assert downloaded(f"{site.address}/a.csv", GIVEN, tmp_path).read_bytes() == b"n\n1\n"
+        assert RangeReader(f"{site.address}/a.csv", GIVEN).read(2) == b"n\n"
+        assert given(site) == [set(GIVEN)] * 4
+        assert given(other) == [set()] * 2
+        assert other.requests[1][2]["Range"].startswith("bytes=0-")
+    finally:
+        other.server.shutdown()
+        other.server.server_close()
+        other.thread.join()
+
+
+def test_servers_that_send_us_in_circles_are_left(site, tmp_path):
+    site.moved = {"/a.csv": "/a.csv"}
+    with pytest.raises(HubError, match="moved more than"):
+        downloaded(f"{site.address}/a.csv", {}, tmp_path)
+
+
+def test_there_is_no_waiting_after_the_last_try(site, monkeypatch, tmp_path):
+    waits = []
+    monkeypatch.setattr(urls.time, "sleep", waits.append)
+    site.files["/a.csv"] = b"n\n1\n"
+    site.failures = ["cut"] * 9
+    with pytest.raises(UnreachableHubError, match="tried 4 times"):
+        downloaded(f"{site.address}/a.csv", {}, tmp_path)
+    assert len(waits) == 3
+
+
+def test_settings_for_downloads_are_honoured(site, tmp_path):
+    site.files["/a.csv"] = b"n\n1\n"
+    site.failures = [503, 503, 503]
+    with pytest.raises(UnreachableHubError, match="tried 3 times"):
+        downloaded(f"{site.address}/a.csv", {}, tmp_path, how=urls.How(tries=3))
+    here = DownloadConfig(local_files_only=True, disable_tqdm=True, max_retries=2)
+    with pytest.raises(UnreachableHubError, match="was never downloaded"):
+        load_dataset("csv", data_files=f"{site.address}/a.csv", split="train", download_config=here)
+    load_dataset("csv", data_files=f"{site.address}/a.csv", split="train")
+    urls._fresh.clear()
+    asked = len(site.requests)
+    assert load_dataset("csv", data_files=f"{site.address}/a.csv", split="train", download_config=here)["n"] == [1]
+    stream = load_dataset(
+        "csv", data_files=f"{site.address}/a.csv", split="train", download_config=here, streaming=True
+    )
+    assert [row["n"] for row in stream] == [1]
+    assert len(site.requests) == asked

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from madang.datasets.values import join, to_arrow, to_python
+from madang.datasets import values
+from madang.datasets.values import join, lengths, to_arrow, to_numpy, to_python
 from madang.errors import InputError
 
 cells = st.one_of(
@@ -30,3 +31,18 @@ def test_parts_widen_when_joined():
     assert join([pa.array([[]]), pa.array([["x"]])], "a").to_pylist() == [[], ["x"]]
     with pytest.raises(InputError, match="column 'a' got values of types"):
         join([pa.array([1]), pa.array(["x"])], "a")
+
+
+@pytest.mark.parametrize("size", [0, 2])
+def test_lists_of_one_length_are_lists(size: int) -> None:
+    array = pa.array([[1, 2][:size], [3, 4][:size]] * 2, pa.list_(pa.int64(), size)).slice(1, 2)
+    assert to_python(array) == array.to_pylist()
+    assert lengths(array).tolist() == [size, size]
+
+
+def test_views_are_texts() -> None:
+    array = pa.array(["한글", None, ""], pa.string_view())
+    assert lengths(array).tolist() == [2, 0, 0]
+    assert [values.cells(array)(row) for row in range(3)] == ["한글", None, ""]
+    assert values.cells(array.slice(0, 1))(0) == "한글"
+    assert to_numpy(array.slice(2), "a").tolist() == [""]

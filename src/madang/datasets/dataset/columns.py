@@ -10,9 +10,14 @@ from madang.datasets.dataset.reading import Names, Reading
 from madang.datasets.features import ClassLabel, Features, List, Value
 from madang.datasets.features.nesting import changed_list
 from madang.datasets.frame import Frame, StoredColumn, unknown_columns
+from madang.datasets.options import refuse_unknown
 from madang.datasets.recipe import Recipe
 from madang.datasets.values import feature_of, to_arrow
 from madang.errors import InputError
+
+_CAST_WITHOUT_EFFECT = (
+    "batch_size", "keep_in_memory", "load_from_cache_file", "cache_file_name", "writer_batch_size", "num_proc",
+)  # fmt: skip
 
 
 class Columns(Reading):
@@ -83,8 +88,13 @@ class Columns(Reading):
         recipe = self._after(new_fingerprint, "cast_column", name=column, feature=feature)
         return self._with(frame, Features({**self._features, column: feature}), recipe=recipe)
 
-    def cast(self, features: Features, **_: Any) -> Self:
-        """The same with all columns stored as `features` says; it names every column, in any order."""
+    def cast(self, features: Features, **options: Any) -> Self:
+        """The same with all columns stored as `features` says; it names every column, in any order.
+
+        Columns are cast whole and at once, so `batch_size`, `num_proc`, `keep_in_memory` and those that speak of files
+        (`load_from_cache_file`, `cache_file_name`, `writer_batch_size`) are let be, without effect.
+        """
+        refuse_unknown("cast", options, _CAST_WITHOUT_EFFECT)
         if set(features) != set(self.column_names):
             raise InputError(
                 f"The columns in features ({list(features)}) must be identical as the columns in the dataset: "

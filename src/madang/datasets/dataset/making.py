@@ -12,9 +12,19 @@ from madang.datasets.features import Features
 from madang.datasets.frame import ROWS_AT_ONCE, Frame, StoredColumn
 from madang.datasets.memory_map import open_frame
 from madang.datasets.mixed import as_json
+from madang.datasets.options import refuse_unknown
 from madang.datasets.recipe import Recipe
 from madang.datasets.values import feature_of, join, to_arrow
 from madang.errors import InputError, WrongTypeError
+
+_GENERATOR_OPTIONS = (
+    "generator", "features", "cache_dir", "keep_in_memory", "gen_kwargs", "num_proc", "split", "fingerprint",
+)  # fmt: skip
+_GENERATOR_WITHOUT_EFFECT = (
+    "base_path", "config_id", "config_name", "data_dir", "data_files", "dataset_name", "description",
+    "download_config", "hash", "info", "name", "repo_id", "storage_options", "streaming", "token", "version",
+    "writer_batch_size",
+)  # fmt: skip
 
 
 class Making(Reading):
@@ -103,18 +113,20 @@ class Making(Reading):
         num_proc: int | None = None,
         split: Any = "train",
         fingerprint: str | None = None,
-        **_: Any,
+        **options: Any,
     ) -> Self:
         """From a function that yields rows as dicts, called with `gen_kwargs`.
 
         The rows go straight to a file, so there may be more of them than memory holds; a later run with the same
         generator and arguments takes that file. `keep_in_memory=True` does neither. With `num_proc`, lists in
-        `gen_kwargs` are dealt out, and the parts are generated one after the other.
+        `gen_kwargs` are dealt out, and the parts are generated one after the other. Options that the datasets package
+        has for any kind of data (`writer_batch_size`, `config_name`, `token`, …) are let be, without effect.
         """
         from madang.datasets import cache
         from madang.datasets import fingerprint as fingerprints
         from madang.datasets.writer import ArrowWriter, described
 
+        refuse_unknown("from_generator", options, _GENERATOR_WITHOUT_EFFECT, _GENERATOR_OPTIONS)
         if not callable(generator):
             raise WrongTypeError(
                 f"generator must be callable, a function that yields rows, not {type(generator).__name__}. Rows that "

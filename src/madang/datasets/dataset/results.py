@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from madang.datasets import cache
 from madang.datasets.features import Features, arrow_type
+from madang.datasets.features.kinds import is_text
 from madang.datasets.frame import Frame, StoredColumn
 from madang.datasets.mapping import Mapped, stays
 from madang.datasets.memory_map import open_arrow, open_frame
@@ -103,7 +104,9 @@ class Collecting:
         with ArrowWriter(path, describe=self.describe) as writer:
             for columns, count in self.blocks(blocks):
                 writer.write(columns, count)
-        texts = [n for n in self.names if n in self.old and _is_text(writer.features, n) and not _text(self.old[n])]
+        texts = [
+            n for n in self.names if n in self.old and _holds_text(writer.features, n) and not is_text(self.old[n])
+        ]
         if self.late or texts:
             self._again(path)
 
@@ -206,9 +209,5 @@ def laid_down(dataset: _D, file: str | os.PathLike[str] | None, *, in_memory: bo
     return dataset._with(frame, recipe=recipe)
 
 
-def _text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _is_text(features: Features, name: str) -> bool:
-    return name in features and _text(arrow_type(features[name]))
+def _holds_text(features: Features, name: str) -> bool:
+    return name in features and is_text(arrow_type(features[name]))

@@ -12,8 +12,9 @@ from madang.datasets.dataset.columns import Columns
 from madang.datasets.dataset.reading import Names
 from madang.datasets.features import ClassLabel, Features, Value
 from madang.datasets.frame import StoredColumn, row_numbers
+from madang.datasets.options import refuse_unknown
 from madang.datasets.values import to_arrow
-from madang.errors import InputError, WrongTypeError, unknown_name
+from madang.errors import InputError
 
 if TYPE_CHECKING:
     from madang.datasets.dictionary import DatasetDict
@@ -23,7 +24,7 @@ _ABOUT_FILES = {
     "indices_cache_file_name", "keep_in_memory", "load_from_cache_file", "test_indices_cache_file_name",
     "train_indices_cache_file_name", "writer_batch_size", "kind",
 }  # fmt: skip
-
+_FLATTEN_WITHOUT_EFFECT = ("writer_batch_size", "features", "disable_nullable", "num_proc", "new_fingerprint")
 
 LOOKED_AT = 10_000  # rows that tell whether a column has few distinct values
 
@@ -162,14 +163,16 @@ class Rows(Columns):
         return made._with(made._frame, format=self._format, recipe=self._after(new_fingerprint, "add_item", item=item))
 
     def flatten_indices(
-        self, keep_in_memory: bool = False, cache_file_name: str | Path | None = None, **_: Any
+        self, keep_in_memory: bool = False, cache_file_name: str | Path | None = None, **options: Any
     ) -> Self:
         """The same rows laid down in the order they have, so that reading them in order needs no jumping.
 
-        They are written to a file when they came from one, unless `keep_in_memory`.
+        They are written to a file when they came from one, unless `keep_in_memory`. `writer_batch_size`, `features`,
+        `disable_nullable`, `num_proc` and `new_fingerprint` are let be, without effect.
         """
         from madang.datasets.dataset.results import laid_down
 
+        refuse_unknown("flatten_indices", options, _FLATTEN_WITHOUT_EFFECT, ("keep_in_memory", "cache_file_name"))
         if all(column.rows is None for column in self._frame.columns.values()) and cache_file_name is None:
             return self
         return laid_down(self, None if keep_in_memory else cache_file_name, in_memory=keep_in_memory)
@@ -236,6 +239,4 @@ def _random(seed: Any, generator: np.random.Generator | None) -> np.random.Gener
 
 
 def _only_about_files(options: Mapping[str, Any]) -> None:
-    for name in options:
-        if name not in _ABOUT_FILES:
-            raise WrongTypeError(str(unknown_name("argument", name, [*_ABOUT_FILES, "seed", "new_fingerprint"])))
+    refuse_unknown("rows", options, _ABOUT_FILES, ("seed", "new_fingerprint"))

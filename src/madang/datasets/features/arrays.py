@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from madang.datasets.features.kinds import is_list
 from madang.datasets.features.value import type_called
 from madang.errors import InputError, WrongTypeError
 
@@ -149,7 +150,7 @@ class _Array:
             array = array.storage
         level = array
         for size in self.shape:
-            if not _is_list(level.type):
+            if not is_list(level.type):
                 raise WrongTypeError(f"{array.type} is no list of {len(self.shape)} levels.")
             found = pc.unique(pc.list_value_length(level).drop_null()).to_pylist()
             if size is not None and (wrong := [length for length in found if length != size]):
@@ -243,7 +244,3 @@ def numpy_rows(array: pa.Array, shape: Any) -> Any:
 
 def _rows(array: np.ndarray[Any, Any]) -> list[Any]:
     return list(array) if array.ndim <= 2 else [_rows(inner) for inner in array]
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from madang.datasets.features.kinds import is_text
 from madang.errors import InputError, WrongTypeError, unknown_name
 
 
@@ -128,7 +129,7 @@ class ClassLabel:
 
         Numbers below 0 mean "no label", in files of others not only -1.
         """
-        if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
+        if is_text(array.type):
             coded = array.dictionary_encode()
             numbers = [None if name is None else self._number(name) for name in coded.dictionary.to_pylist()]
             return pa.array(numbers, type=pa.int64()).take(coded.indices)

@@ -9,9 +9,13 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from madang.datasets.features.kinds import is_text
 from madang.errors import InputError, MissingFileError, WrongTypeError
 
+# an address on a server, or what lies in an archive there; nothing may follow that leads back to this machine
+_ON_A_SERVER = r"^(?:(?:zip|tar)://(?:[^:]|:[^:])*::)*(?:https?|hf)://(?:[^:]|:[^:])*:?$"
 STORAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 
 
@@ -93,7 +97,7 @@ def cast_storage(array: pa.Array, encode: Callable[[np.ndarray[Any, Any]], dict[
             raise WrongTypeError(f"a struct of {list(members)} has neither 'bytes' nor 'path'.")
     elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
         members = {"bytes": array}
-    elif pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+    elif is_text(kind):
         members = {"path": array}
     elif encode is not None and (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
         encoded = [None if value is None else encode(np.array(value)) for value in array.to_pylist()]
@@ -120,6 +124,25 @@ def embed_storage(array: pa.Array, tokens: Mapping[str, Any] | None = None) -> p
     return pa.StructArray.from_arrays(
         [contents, pa.array(paths, pa.string())], fields=list(STORAGE), mask=array.is_null()
     )
+
+
+def without_local_paths(array: pa.Array) -> pa.Array:
+    """The same, where of a path on this machine that no bytes stand beside only the file's name is left.
+
+    Whoever wrote data that came from elsewhere shall not choose which files here are read, and published. Addresses on
+    servers stay.
+    """
+    kind = array.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        names = pc.replace_substring_regex(array, pattern=r"(?s)^.*[/\\]", replacement="")
+        return pc.if_else(pc.match_substring_regex(array, pattern=_ON_A_SERVER), array, names)
+    if not pa.types.is_struct(kind) or kind.get_field_index("path") < 0:
+        return array
+    members = array.flatten()
+    place, content = kind.get_field_index("path"), kind.get_field_index("bytes")
+    alone = members[content].is_null() if content >= 0 else pa.scalar(True)
+    members[place] = pc.if_else(alone, without_local_paths(members[place]), members[place])
+    return pa.StructArray.from_arrays(members, fields=list(kind), mask=array.is_null())
 
 
 def _paths(array: pa.Array) -> list[str | None]:

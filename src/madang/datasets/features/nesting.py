@@ -10,11 +10,6 @@ import pyarrow.compute as pc
 from madang.errors import InputError
 
 
-def is_list(kind: pa.DataType) -> bool:
-    """Whether a type is a list of any width."""
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
-
-
 def changed_list(array: pa.Array, kind: pa.DataType, change: Callable[[pa.Array], pa.Array]) -> pa.Array:
     """An array of lists (of any width) as lists of type `kind`, whose values are those that `change` makes.
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from madang.datasets.features.kinds import is_text
 from madang.errors import InputError, unknown_name
 
 
@@ -47,7 +48,7 @@ class Value:
             return int(value)
         if pa.types.is_floating(kind):
             return float(value)
-        if _is_text(kind):
+        if is_text(kind):
             return str(value)
         return value
 
@@ -109,7 +110,3 @@ def _simple_types() -> Iterator[tuple[str, pa.DataType]]:
 
 
 _TYPES = dict(_simple_types())
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

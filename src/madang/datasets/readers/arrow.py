@@ -5,6 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from madang.datasets.options import refuse_unknown
 from madang.datasets.readers.files import DataFile, cut_short, local, peeked, unpacked
 from madang.datasets.readers.tables import chosen
 from madang.errors import DatasetGenerationError
@@ -12,8 +13,9 @@ from madang.errors import DatasetGenerationError
 FILE_FORMAT = b"ARROW1"  # the other one, a stream, begins with the length of its schema
 
 
-def read(files: Iterable[Any], *, columns: Iterable[str] | None = None, **_: Any) -> Iterator[pa.Table]:
+def read(files: Iterable[Any], *, columns: Iterable[str] | None = None, **others: Any) -> Iterator[pa.Table]:
     """The rows of all files, a batch as it was written at a time; `columns` gives only those."""
+    refuse_unknown("load_dataset('arrow')", others, known=("columns",))
     for file in local(files):
         with file.open() as stored:
             try:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from madang.datasets.options import refuse_unknown
 from madang.datasets.readers import folder
 from madang.datasets.readers.files import DataFile
 
@@ -21,8 +22,9 @@ def shards(files: list[DataFile], options: Mapping[str, Any]) -> list[list[DataF
     return folder.shards(files, ENDINGS, options.get("metadata"))
 
 
-def read(files: Iterable[Any], *, labels: Any = None, metadata: Any = None, **_: Any) -> Iterator[pa.Table]:
+def read(files: Iterable[Any], *, labels: Any = None, metadata: Any = None, **others: Any) -> Iterator[pa.Table]:
     """A row per sound, with its class or its metadata; sounds are opened when a row is looked at."""
     from madang.datasets.features import Audio
 
+    refuse_unknown("load_dataset('audiofolder')", others, folder.WITHOUT_EFFECT, folder.OPTIONS)
     return folder.read(files, "audio", ENDINGS, Audio(), labels=labels, metadata=metadata)

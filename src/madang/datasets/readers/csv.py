@@ -144,10 +144,7 @@ class _CsvFile:
         }
 
     def tables(self) -> Iterator[pa.Table]:
-        found = blocks(self.file, self.asked.encoding or "utf-8", self.asked.encoding_errors or "strict")
-        chunks = csv_rows.cut(
-            found, self.asked.mark(self.file), self.asked.quotechar, self.asked.escapechar, self.asked.doublequote
-        )
+        chunks = self._chunks()
         first = next(chunks, None)
         if first is None:
             raise DatasetGenerationError(f"{self.file.name} is empty: a CSV file begins with a line of column names.")
@@ -157,6 +154,24 @@ class _CsvFile:
                 table = self._parsed(chunk)
             if table.num_rows:
                 yield self._settled(table)
+
+    def _blocks(self) -> Iterator[bytes]:
+        return blocks(self.file, self.asked.encoding or "utf-8", self.asked.encoding_errors or "strict")
+
+    def _chunks(self) -> Iterator[bytes]:
+        """The content, cut between rows."""
+        asked = self.asked
+        try:
+            yield from csv_rows.cut(
+                self._blocks(), asked.mark(self.file), asked.quotechar, asked.escapechar, asked.doublequote
+            )
+        except csv_rows.UnclosedQuote as error:
+            # Arrow would take the rest of the file for one cell
+            line = sum(1 for _ in csv_rows.lines_of(self.file, asked)) - error.lines + 1
+            raise DatasetGenerationError(
+                f"{self.file.name}, line {line}: a cell begins with {asked.quotechar} that is never closed. Close it, "
+                "or pass quoting=3 if quotes are ordinary signs there."
+            ) from error
 
     def _begin(self, chunk: bytes) -> pa.Table:
         """The first rows; they tell what the columns are called and hold."""

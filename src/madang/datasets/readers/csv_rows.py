@@ -12,10 +12,18 @@ from madang.datasets.readers.files import DataFile, blocks
 LINE_END = ord("\n")
 
 
+class UnclosedQuote(ValueError):
+    """A cell that begins with a quote and goes on to the end of the file; `lines` were read from its row on."""
+
+    def __init__(self, lines: int) -> None:
+        super().__init__("a quote is never closed")
+        self.lines = lines
+
+
 def cut(
     found: Iterable[bytes], mark: str, quote: str | bool | None, escape: str | None, doubled: bool = True
 ) -> Iterator[bytes]:
-    """The same bytes, cut so that every piece begins and ends with a row."""
+    """The same bytes, cut so that every piece begins and ends with a row. Raises UnclosedQuote at the end."""
     rest = b""
     for block in found:
         data = rest + block if rest else block
@@ -24,6 +32,8 @@ def cut(
             yield data[:end]
         rest = data[end:]
     if rest.strip(b"\r\n"):
+        if not _end(rest + b"\n", mark, str(quote or ""), escape or "", doubled):
+            raise UnclosedQuote(rest.count(b"\n") + (not rest.endswith(b"\n")))
         yield rest
 
 

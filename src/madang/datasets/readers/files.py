@@ -7,6 +7,7 @@ import lzma
 import os
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from madang.errors import DatasetGenerationError, InputError, MissingFileError, nearest
+from madang.errors import DataFilesNotFoundError, DatasetGenerationError, InputError, MissingFileError, nearest
 
 BLOCK = 1 << 20  # bytes that are read, and parsed by one thread, at a time
 THREADS = 4
@@ -32,8 +33,10 @@ _MAGIC = {
     b"\x04\x22\x4d\x18": "lz4",
     b"\xfd7zXZ\x00": "xz",
 }
-PACKED = (".gz", ".bz2", ".zst", ".lz4", ".xz")
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+
+# what the unpackers raise for bytes that are not as they were packed
+_DAMAGED = (lzma.LZMAError, zlib.error, pa.ArrowInvalid, zipfile.BadZipFile, tarfile.TarError)
 
 Found = TypeVar("Found")
 Made = TypeVar("Made")
@@ -75,7 +78,7 @@ class DataFile:
         if not os.path.isfile(path):
             folder = os.path.dirname(path) or "."
             beside = os.listdir(folder) if os.path.isdir(folder) else []
-            raise MissingFileError(
+            raise DataFilesNotFoundError(
                 f"Unable to find {path!r}: there is no such file.{nearest(os.path.basename(path), beside)}"
             )
         return path
@@ -258,14 +261,15 @@ def _raw_blocks(file: DataFile, size: int) -> Iterator[bytes]:
             stream = unpacked(stored)
             while block := stream.read(size):
                 yield block
-        except (OSError, EOFError, lzma.LZMAError, pa.ArrowInvalid, zipfile.BadZipFile, tarfile.TarError) as error:
+        except (OSError, EOFError, *_DAMAGED) as error:
             raise cut_short(file, error) from error
 
 
 def cut_short(file: DataFile, error: object) -> DatasetGenerationError:
     """The error for a file that cannot be read to its end."""
     return DatasetGenerationError(
-        f"{file.name} cannot be read to its end ({error}): it is damaged or was cut short. Download or copy it again."
+        f"{file.name} cannot be read to its end ({str(error).rstrip('.')}): it is damaged or was cut short. Download "
+        "or copy it again."
     )
 
 

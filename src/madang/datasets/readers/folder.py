@@ -24,6 +24,8 @@ AUDIO_ENDINGS = frozenset((
     ".mp3", ".mpc2k", ".nist", ".oga", ".ogg", ".opus", ".paf", ".pvf", ".raw", ".rf64", ".sd2", ".sds", ".svx",
     ".voc", ".w64", ".wav", ".wavex", ".weba", ".wma", ".wve", ".xi",
 ))  # fmt: skip
+OPTIONS = ("drop_labels", "drop_metadata", "metadata_filenames")
+WITHOUT_EFFECT = ("decode_num_threads",)
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 

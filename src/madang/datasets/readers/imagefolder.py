@@ -5,6 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from madang.datasets.options import refuse_unknown
 from madang.datasets.readers import folder
 from madang.datasets.readers.files import DataFile
 
@@ -21,8 +22,9 @@ def shards(files: list[DataFile], options: Mapping[str, Any]) -> list[list[DataF
     return folder.shards(files, ENDINGS, options.get("metadata"))
 
 
-def read(files: Iterable[Any], *, labels: Any = None, metadata: Any = None, **_: Any) -> Iterator[pa.Table]:
+def read(files: Iterable[Any], *, labels: Any = None, metadata: Any = None, **others: Any) -> Iterator[pa.Table]:
     """A row per picture, with its class or its metadata; pictures are opened when a row is looked at."""
     from madang.datasets.features import Image
 
+    refuse_unknown("load_dataset('imagefolder')", others, folder.WITHOUT_EFFECT, folder.OPTIONS)
     return folder.read(files, "image", ENDINGS, Image(), labels=labels, metadata=metadata)

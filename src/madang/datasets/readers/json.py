@@ -2,19 +2,24 @@
 
 import codecs
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from madang.datasets.readers.columns import Columns, Place, widened
-from madang.datasets.readers.files import MEMORY, DataFile, blocks, in_order, lines, local, whole
+from madang.datasets.readers.files import MEMORY, DataFile, blocks, in_order, lines, local, whole, wrong_encoding
 from madang.errors import DatasetGenerationError, unknown_name
 
 # options of earlier readers that only say how to go about it
 _WITHOUT_EFFECT = {"block_size", "chunksize", "newlines_in_values", "use_threads"}
+_NO_JSON = (ValueError, RecursionError)  # what Python's parser raises
+_DEPTH = 1000  # of lists and objects inside each other, at most
+_IN_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _ROWS = 1000  # of those that Python has to read, how many are turned into a table at a time
 
 
@@ -77,7 +82,10 @@ class _JsonFile:
         if self.field is None and sign == b"{":
             yield from self._lines(lines(found))
         elif self.field is None and sign == b"[":
-            yield from self._tables(_items(self.file, found))
+            try:
+                yield from self._tables(_items(self.file, found))
+            except UnicodeDecodeError as error:
+                raise wrong_encoding(self.file, self.encoding, str(error)) from error
         else:
             yield from self._document()
         self.columns.compare(list(self.names), self.file)
@@ -105,13 +113,16 @@ class _JsonFile:
     def _first_keys(self, chunk: bytes) -> list[str]:
         try:
             return list(json.loads(chunk.lstrip().split(b"\n", 1)[0]))
-        except ValueError:
+        except _NO_JSON:
             return []
 
     def _attempt(self, chunk: bytes, guess: bool = False) -> pa.Table | Exception:
         """The rows of a block as a table, or why Arrow cannot make one. Called by several threads."""
         from pyarrow import json as arrow_json
 
+        self._check_encoding(chunk)
+        if _is_deep(chunk):  # Arrow's parser would crash
+            raise DatasetGenerationError(f"{self.file.name}: a row nests more than {_DEPTH} lists or objects.")
         if self.encoded:
             return pa.ArrowInvalid("values of any kind")
 
@@ -127,6 +138,15 @@ class _JsonFile:
             )
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             return error
+
+    def _check_encoding(self, chunk: bytes) -> None:
+        """Refuse what is not UTF-8, which Arrow would store as if it were."""
+        bounds = np.array([0, len(chunk)], dtype=np.int64)
+        text = pa.LargeStringArray.from_buffers(1, pa.py_buffer(bounds), pa.py_buffer(chunk))
+        try:
+            text.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise wrong_encoding(self.file, self.encoding, str(error)) from error
 
     def _settled(self, chunk: bytes, table: pa.Table | Exception) -> pa.Table:
         """The block in the types that the columns have by now."""
@@ -152,7 +172,7 @@ class _JsonFile:
                 continue
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except _NO_JSON as error:
                 raise DatasetGenerationError(
                     f"{self.file.name}, line {self.line + place} does not hold one JSON object: {error}. "
                     "In one big object, name the list by field=."
@@ -168,11 +188,11 @@ class _JsonFile:
     # ---- one document
 
     def _document(self) -> Iterator[pa.Table]:
+        text = whole(self.file, self.encoding, self.errors)
+        self._check_encoding(text)
         try:
-            content = json.loads(whole(self.file, self.encoding, self.errors))
-        except ValueError as error:
-            if isinstance(error, DatasetGenerationError):
-                raise
+            content = json.loads(text)
+        except _NO_JSON as error:
             raise DatasetGenerationError(
                 f"{self.file.name} holds neither one JSON object per line nor one JSON document: {error}."
             ) from error
@@ -200,10 +220,10 @@ class _JsonFile:
     def _tables(self, items: Iterable[Any]) -> Iterator[pa.Table]:
         waiting: list[Any] = []
         for item in items:
-            if isinstance(item, str):  # a list of texts
-                waiting.append({"text": item})
-            elif isinstance(item, dict):
+            if isinstance(item, dict):
                 waiting.append(item)
+            elif not isinstance(item, list):  # a list of texts, or of numbers
+                waiting.append({"text": item})
             else:
                 raise self._shape("list with items that are no objects")
             if len(waiting) == _ROWS:
@@ -274,7 +294,7 @@ class _JsonFile:
                 value = row.get(name)
                 if value is not None and widened(known, pa.array([value]).type) is None:
                     return number, row_number, f"{value!r:.80}"
-            except (ValueError, AttributeError, TypeError, OverflowError):
+            except (*_NO_JSON, AttributeError, TypeError, OverflowError):
                 return None
         return None
 
@@ -289,14 +309,36 @@ def _is_whole(begin: bytes) -> bool:
     line = begin.lstrip().split(b"\n", 1)[0].rstrip()
     try:
         json.loads(line)
-    except ValueError:
+    except _NO_JSON:
         return line[-1:] not in (b"{", b"[", b",", b":")
     return True
 
 
+def _is_deep(chunk: bytes) -> bool:
+    """Whether a line holds lists or objects inside each other, deeper than is sane. Only long lines are looked into."""
+    start, shortest = 0, 2 * _DEPTH
+    while len(chunk) - start > shortest:
+        end = chunk.rfind(b"\n", start, start + shortest)
+        if end < 0:
+            end = chunk.find(b"\n", start)
+            line = chunk[start:] if end < 0 else chunk[start:end]
+            if line.count(b"[") + line.count(b"{") > _DEPTH and _depth(line) > _DEPTH:
+                return True
+            if end < 0:
+                break
+        start = end + 1
+    return False
+
+
+def _depth(line: bytes) -> int:
+    steps = np.zeros(256, dtype=np.int8)
+    steps[list(b"[{")], steps[list(b"]}")] = 1, -1
+    return int(np.cumsum(steps[np.frombuffer(_IN_TEXT.sub(b"", line), dtype=np.uint8)], dtype=np.int64).max())
+
+
 def _items(file: DataFile, found: Iterable[bytes]) -> Iterator[Any]:
     """What one list holds, item by item, while the file is read."""
-    decoder, texts = json.JSONDecoder(), codecs.iterdecode(found, "utf-8", "replace")
+    decoder, texts = json.JSONDecoder(), codecs.iterdecode(found, "utf-8")
     text, before = next(texts), 0  # `before`: line ends that were dropped
     at, ahead = text.index("[") + 1, 1
     separator = ""
@@ -310,6 +352,8 @@ def _items(file: DataFile, found: Iterable[bytes]) -> Iterator[Any]:
             raise _no_json(file, json.JSONDecodeError("Expecting ',' delimiter", text, start), before)
         try:
             item, end = decoder.raw_decode(text, start)
+        except RecursionError as error:
+            raise _no_json(file, json.JSONDecodeError("Too many lists in lists", text, start), before) from error
         except json.JSONDecodeError as error:
             # cut in the middle, unless the mistake lies well before the end
             more = "".join(part for _, part in zip(range(ahead), texts, strict=False))

@@ -5,11 +5,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from madang.datasets.options import refuse_unknown
 from madang.datasets.readers.files import DataFile, Member, cut_short, local, unpacked
 from madang.datasets.readers.tables import chosen, known_columns
 from madang.errors import DatasetGenerationError, InputError
 
 _ROWS, _BYTES = 1 << 13, 2 << 20  # what is read at a time, at most: small blocks are quicker and take less memory
+
+_WITHOUT_EFFECT = ("fragment_scan_options", "on_bad_files")
 
 
 def read(
@@ -18,13 +21,15 @@ def read(
     columns: Iterable[str] | None = None,
     filters: Any = None,
     batch_size: int | None = None,
-    **_: Any,
+    **others: Any,
 ) -> Iterator[pa.Table]:
     """The rows of all files, some megabytes at a time.
 
     `columns` reads only those. `filters` keeps only some rows: an Arrow expression, or the lists of
     (column, operator, value) that pyarrow takes; row groups whose statistics rule them out are not read.
+    `fragment_scan_options` and `on_bad_files` are let be, without effect: a file that cannot be read is an error.
     """
+    refuse_unknown("load_dataset('parquet')", others, _WITHOUT_EFFECT, ("columns", "filters", "batch_size"))
     names = list(columns) if columns is not None else None
     for file in local(files):
         with file.open() as stored:
@@ -44,7 +49,7 @@ def _read_one(
         opened = parquet.ParquetFile(stream, pre_buffer=False, buffer_size=1 << 16)
     except (pa.ArrowInvalid, OSError) as error:
         raise DatasetGenerationError(
-            f"{file.name} is not a whole Parquet file: {error}. It may have been cut short."
+            f"{file.name} is not a whole Parquet file: {str(error).rstrip('.')}. It may have been cut short."
         ) from error
     schema = opened.schema_arrow
     known_columns(columns or (), schema, file)

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from madang.datasets.readers.columns import widened
-from madang.errors import DatasetGenerationError, InputError, MissingFileError
+from madang.errors import DataFilesNotFoundError, DatasetGenerationError, InputError
 
 _ROWS = 10_000
 
@@ -41,7 +41,7 @@ def read(
             with closing(_opened(path)) as connection:
                 yield from _rows(connection, sql, params, columns, chunksize)
         elif isinstance(con, str):
-            with _engine(con).connect() as connection:
+            with engine(con).connect() as connection:
                 yield from _by_sqlalchemy(connection, sql, params, columns, chunksize)
         elif isinstance(con, sqlite3.Connection):
             yield from _rows(con, sql, params, columns, chunksize)
@@ -67,31 +67,33 @@ def sqlite_path(con: Any) -> str | None:
 
 def _opened(path: str) -> sqlite3.Connection:
     if not os.path.isfile(path):
-        raise MissingFileError(f"Unable to find {path!r}: there is no such database.")
+        raise DataFilesNotFoundError(f"Unable to find {path!r}: there is no such database.")
     from urllib.parse import quote
 
     return sqlite3.connect(f"file:{quote(os.path.abspath(path))}?mode=ro", uri=True)
 
 
-def _engine(address: str) -> Any:
+def engine(address: str) -> Any:
+    """The database at an address, by SQLAlchemy. Raises InputError where that, or what it needs, is not installed."""
     try:
         import sqlalchemy
 
-        return sqlalchemy.create_engine(address)
+        return sqlalchemy.createengine(address)
     except ImportError as error:
         needed = error.name or "sqlalchemy"
-        raise InputError(f"reading from {address.split('://')[0]} needs {needed}: pip install {needed}.") from error
+        raise InputError(f"{address.split('://')[0]} needs {needed}: pip install {needed}.") from error
 
 
 def _query(sql: str, columns: Iterable[str] | None) -> str:
     """A query as it is; the name of a table as a query of it."""
     if len(sql.split()) > 1:
         return sql
-    chosen = ", ".join(_quoted(name) for name in columns) if columns else "*"
-    return f"SELECT {chosen} FROM {_quoted(sql)}"
+    chosen = ", ".join(quoted(name) for name in columns) if columns else "*"
+    return f"SELECT {chosen} FROM {quoted(sql)}"
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """The name of a table or a column as SQL writes it."""
     return '"' + name.replace('"', '""') + '"'
 
 

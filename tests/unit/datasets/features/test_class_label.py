@@ -97,3 +97,8 @@ class TestCastStorage:
     def test_nothing_stays_nothing(self):
         assert LABEL.cast_storage(pa.array([], pa.string())).type == pa.int64()
         assert LABEL.cast_storage(pa.array([None, None])).to_pylist() == [None, None]
+
+
+def test_names_may_be_stored_as_views():
+    names = pa.array(["사회", None, "경제"], pa.string_view())
+    assert LABEL.cast_storage(names).to_pylist() == [1, None, 0]

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from madang.datasets.features import media
+from madang.datasets.features.media import STORAGE, without_local_paths
 
 
 @pytest.mark.parametrize(
@@ -95,3 +96,28 @@ class TestCastStorage:
     def test_anything_else_is_refused(self, array):
         with pytest.raises(TypeError, match=r"neither"):
             media.cast_storage(array)
+
+
+@pytest.mark.parametrize(
+    ("path", "left"),
+    [
+        ("/home/u/secret", "secret"),
+        ("C:\\u\\secret", "secret"),
+        ("../a.png", "a.png"),
+        ("file:///home/u/a.png", "a.png"),
+        ("local:///a.png", "a.png"),
+        ("zip://a.png::/home/u/a.zip", "a.zip"),
+        ("https://a.b/c.png::file:///home/u/a.png", "a.png"),
+        ("https://a.b:80/c.png", "https://a.b:80/c.png"),
+        ("hf://datasets/a/b/c.png", "hf://datasets/a/b/c.png"),
+        ("zip://a.png::https://a.b/c.zip", "zip://a.png::https://a.b/c.zip"),
+        (None, None),
+    ],
+)
+def test_of_paths_on_this_machine_only_names_are_left(path, left):
+    for kind in (STORAGE, pa.struct({"path": pa.large_string(), "bytes": pa.large_binary()})):
+        array = pa.array([{"bytes": None, "path": path}, {"bytes": b"x", "path": path}, None], kind)
+        made = without_local_paths(array)
+        assert made.to_pylist() == [{"bytes": None, "path": left}, {"bytes": b"x", "path": path}, None]
+        assert made.type == kind
+    assert without_local_paths(pa.array([path], pa.string())).to_pylist() == [left]

@@ -217,3 +217,19 @@ def test_what_is_written_reads_back(tmp_path):
     size = data.to_csv(tmp_path / "out.csv")
     assert size == (tmp_path / "out.csv").stat().st_size
     assert Dataset.from_csv(tmp_path / "out.csv").to_list() == data.to_list()
+
+
+@pytest.mark.parametrize("content", ['a,b\n1,2\n3,"4\n5,6\n', 'a,b\n1,2\n3,"4\n5,6', 'a,b\n1,2\n3,"4\n5,6\n\n'])
+def test_a_quote_that_nothing_closes_does_not_swallow_the_rest(file, content):
+    with pytest.raises(DatasetGenerationError, match=r"data\.csv, line 3.*never closed"):
+        Dataset.from_csv(file(content))
+    assert len(Dataset.from_csv(file(content), quoting=3)) == 3
+
+
+def test_features_that_name_a_column_that_the_file_lacks_are_told(file):
+    features = Features({"a": Value("string"), "z": Value("int64")})
+    with pytest.warns(UserWarning, match=r"column 'z' is missing in .*data\.csv"):
+        data = Dataset.from_csv(file("a,b\nx,1\n"), features=features)
+    assert data.to_dict() == {"a": ["x"], "z": [None]}
+    with pytest.raises(DatasetGenerationError, match=r"data\.csv.*none of the features"):
+        Dataset.from_csv(file("b,c\nx,1\n"), features=features)

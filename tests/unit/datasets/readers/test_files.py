@@ -9,7 +9,7 @@ import pytest
 
 from madang.datasets.readers import text
 from madang.datasets.readers.files import DataFile, blocks, in_order, lines, members, whole
-from madang.errors import DatasetGenerationError, InputError, MissingFileError
+from madang.errors import DatasetGenerationError, InputError
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_what_is_no_archive_is_named(tmp_path):
 
 def test_a_file_that_is_not_there_names_the_nearest(tmp_path):
     (tmp_path / "train.csv").write_text("a", encoding="utf-8")
-    with pytest.raises(MissingFileError, match=r"Did you mean 'train\.csv'"):
+    with pytest.raises(FileNotFoundError, match=r"Did you mean 'train\.csv'"):
         DataFile(str(tmp_path / "trian.csv")).existing()
 
 
@@ -97,3 +97,13 @@ def test_threads_keep_the_order_and_pass_errors_on():
     assert list(in_order(lambda number: number * 2, range(50))) == list(range(0, 100, 2))
     with pytest.raises(ZeroDivisionError):
         list(in_order(lambda number: 1 // number, [1, 0, 1]))
+
+
+def test_a_damaged_member_of_an_archive_is_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("one.csv", "".join(f"{i},{i * 7919 % 1013}\n" for i in range(50_000)))
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    content[5000:5050] = b"\x55" * 50  # no longer what deflate writes
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(DatasetGenerationError, match=r"a\.zip cannot be read to its end"):
+        [whole(member) for member in members(DataFile(str(tmp_path / "a.zip")))]

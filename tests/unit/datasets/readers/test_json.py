@@ -55,7 +55,7 @@ def test_an_object_of_lists_holds_columns_and_a_list_of_texts_rows(file):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[1, 2]", "list of objects"),
+        ("[[1], [2]]", "list of objects"),
         ("[{", "line 1, column 3"),
         ("", "empty"),
         ('{"a": 1}\nnope', "line 2 does not hold one JSON object"),
@@ -124,3 +124,23 @@ def test_values_of_any_kind_are_kept_where_features_say_so(file):
     rows = [{"a": 1}, {"a": "x"}, {"a": {"b": [1, "y"]}}, {"a": None}]
     data = Dataset.from_json(file(written(rows), "a.jsonl"), features=Features({"a": Json()}))
     assert data.to_list() == rows
+
+
+@pytest.mark.parametrize("content", ['{"a": "금리"}\n', '[{"a": "금리"}]', '{\n"data":\n["금리"]}'])
+def test_a_wrong_encoding_names_the_file_and_the_encoding_to_try(file, content):
+    path = file(content, "a.json", "cp949")
+    with pytest.raises(DatasetGenerationError, match=r"a\.json is not utf-8.*encoding='cp949'"):
+        Dataset.from_json(path)
+    assert "금리" in str(Dataset.from_json(path, encoding="cp949")[0])
+
+
+@pytest.mark.parametrize("depth", [100, 900, 100_000])
+@pytest.mark.parametrize("content", ['{"a": NEST}\n', '[{"a": NEST}]', '{\n"a":\nNEST}'])
+def test_lists_in_lists_without_end_are_refused(file, content, depth):
+    path = file(content.replace("NEST", "[" * depth + "]" * depth), "a.json")
+    with pytest.raises(DatasetGenerationError, match=r"a\.json"):
+        Dataset.from_json(path)
+
+
+def test_a_list_of_values_is_a_column_of_texts(file):
+    assert Dataset.from_json(file("[1, null, 3]", "a.json")).to_dict() == {"text": [1, None, 3]}

@@ -3,9 +3,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from madang.datasets import ClassLabel, Dataset
+from madang.datasets import ClassLabel, Dataset, load_dataset
 from madang.datasets.readers import parquet
-from madang.errors import InputError, UnknownNameError
+from madang.errors import DatasetGenerationError, InputError, UnknownNameError
 
 
 @pytest.fixture
@@ -58,3 +58,31 @@ def test_a_file_without_rows_has_its_columns(tmp_path):
     pq.write_table(pa.table({"a": pa.array([], pa.int32())}), tmp_path / "a.parquet")
     data = Dataset.from_parquet(tmp_path / "a.parquet")
     assert (data.num_rows, data.features["a"].dtype) == (0, "int32")
+
+
+@pytest.fixture
+def files(tmp_path):
+    def written(*columns):
+        for number, values in enumerate(columns):
+            pq.write_table(pa.table(values), tmp_path / f"{number}.parquet")
+        return [str(tmp_path / f"{number}.parquet") for number in range(len(columns))]
+
+    return written
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_files_that_disagree_are_named_with_both_types(files, streaming):
+    paths = files({"a": [1]}, {"a": ["x"]})
+    with pytest.raises(DatasetGenerationError, match=r"1\.parquet.*column 'a'.*string.*int64"):
+        list(load_dataset("parquet", data_files=paths, split="train", streaming=streaming))
+
+
+def test_whole_numbers_and_fractions_go_together(files):
+    data = load_dataset("parquet", data_files=files({"a": [1]}, {"a": [2.5], "b": ["x"]}), split="train")
+    assert data.to_dict() == {"a": [1.0, 2.5], "b": [None, "x"]}
+
+
+def test_a_stream_tells_of_a_column_that_only_later_files_have(files):
+    stream = load_dataset("parquet", data_files=files({"a": [1]}, {"b": [2]}), split="train", streaming=True)
+    with pytest.raises(DatasetGenerationError, match=r"1\.parquet.*'b'"):
+        list(stream)
