@@ -31,6 +31,8 @@ from multiprocessing.util import Finalize
 from pathlib import Path
 from secrets import token_hex
 
+from filelock import FileLock, Timeout
+
 from madang import settings
 from madang.datasets.sizes import read_size, readable
 from madang.errors import InputError, MadangError
@@ -155,8 +157,6 @@ def clean(folder: str | os.PathLike[str], keep: Iterable[str | os.PathLike[str]]
 @contextlib.contextmanager
 def _making(path: Path) -> Iterator[None]:
     """The right to make `path`, for as long as the block runs; waits for a process that is making it."""
-    from filelock import FileLock, Timeout
-
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(_beside(path, "lock"))
@@ -244,8 +244,6 @@ def _sync(path: Path) -> None:
 
 def _sweep(path: Path) -> None:
     """Remove what processes that are gone left half-written beside `path`, whose lock is ours."""
-    from filelock import FileLock, Timeout
-
     for left in sorted(path.parent.iterdir()):
         match = _ASIDE.fullmatch(left.name)
         if match is None:
