@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pyarrow as pa
 
-from madang.datasets import split
+from madang.datasets import train_test
 from madang.datasets.dataset.columns import Columns
 from madang.datasets.dataset.reading import Names
 from madang.datasets.features import ClassLabel, Features, Value
@@ -129,13 +129,13 @@ class Rows(Columns):
         from madang.datasets.dictionary import DatasetDict
 
         _only_about_files(about_files)
-        train, test = split.sizes(len(self), test_size, train_size)
+        train, test = train_test.sizes(len(self), test_size, train_size)
         if not shuffle:
             if stratify_by_column is not None:
                 raise InputError("Stratified train/test split is not implemented for `shuffle=False`")
             rows: tuple[Any, Any] = range(train), range(train, train + test)
         elif stratify_by_column is None:
-            rows = split.shuffled(len(self), train, test, _random(seed, generator))
+            rows = train_test.shuffled(len(self), train, test, _random(seed, generator))
         else:
             labels = self._frame.column(stratify_by_column).whole().to_numpy()
             if not isinstance(self._features[stratify_by_column], ClassLabel):
@@ -143,7 +143,7 @@ class Rows(Columns):
                     f"Stratifying by column is only supported for ClassLabel column, column {stratify_by_column} is "
                     f"{self._features[stratify_by_column]!r}; `class_encode_column({stratify_by_column!r})` makes one"
                 )
-            rows = split.stratified(labels, train, test, _random(seed, generator))
+            rows = train_test.stratified(labels, train, test, _random(seed, generator))
         parts: Any = {
             "train": self.select(rows[0], train_new_fingerprint),
             "test": self.select(rows[1], test_new_fingerprint),
