@@ -7,6 +7,7 @@ columns, minus those to remove, updated by what the function returned.
 import inspect
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -175,9 +176,14 @@ def map_block(
 
 def batch_mapped(given: LazyBatch, result: Any, start: int, drop: set[str], storing: "Storing") -> Mapped | None:
     """What became of a block for which a batched function returned `result`."""
-    block = given.block
     if result is None:
         return None
+    with _named(start, given.block.count):
+        return _batch_mapped(given, result, start, drop, storing)
+
+
+def _batch_mapped(given: LazyBatch, result: Any, start: int, drop: set[str], storing: "Storing") -> Mapped:
+    block = given.block
     returned = {**block.mutated(rows_were_lists=True), **_returned(given, result, drop)}
     for name, values in returned.items():
         if not is_column(values) and not hasattr(values, "__array__"):
@@ -200,7 +206,11 @@ def _map_rows(call: Call, block: Block, start: int, drop: set[str], storing: "St
         if result is None:
             continue
         nothing = False
-        returned = result if type(result) is dict and not given.written else _returned(given, result, drop)
+        try:
+            returned = result if type(result) is dict and not given.written else _returned(given, result, drop)
+        except InputError as error:
+            error.add_note(f"This happened at row {start + place} of the dataset.")
+            raise
         if given.deleted:
             deleted |= given.deleted
         for name, value in returned.items():
@@ -217,8 +227,19 @@ def _map_rows(call: Call, block: Block, start: int, drop: set[str], storing: "St
         if any(value is _MISSING for value in column):
             old = block.column(name) if name in block.arrays and name not in drop else [None] * block.count
             columns[name] = [before if value is _MISSING else value for value, before in zip(column, old, strict=True)]
-    arrays, special = storing.columns({**block.mutated(rows_were_lists=False), **columns})
+    with _named(start, block.count):
+        arrays, special = storing.columns({**block.mutated(rows_were_lists=False), **columns})
     return Mapped(arrays, deleted, block.count, special)
+
+
+@contextmanager
+def _named(start: int, count: int) -> Iterator[None]:
+    """Errors meanwhile say which rows they are about."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"This happened at rows {start} to {start + count - 1} of the dataset.")
+        raise
 
 
 @dataclass
@@ -233,6 +254,8 @@ class Storing:
         """The arrays, and the features of those that Arrow's types do not tell."""
         arrays, special = {}, {}
         for name, values in returned.items():
+            if not isinstance(name, str):
+                raise WrongTypeError(f"columns are called by texts, but the function returned the key {name!r}.")
             arrays[name], feature = self._column(name, values)
             if feature is not None:
                 special[name] = feature

@@ -14,7 +14,7 @@ from madang.datasets.frame import unknown_columns
 from madang.datasets.progress import bar
 from madang.datasets.readers.sql import engine, quoted, sqlite_path
 from madang.datasets.shards import bytes_of, is_stream
-from madang.datasets.targets import Target, write_into, write_parts
+from madang.datasets.targets import HoldingBack, Target, write_into, write_parts
 from madang.errors import InputError, WrongTypeError, nearest, unknown_name
 
 ROWS = 10_000  # rows that are turned into text at a time
@@ -215,7 +215,8 @@ def to_parquet(
 def write_parquet(
     file: Any, features: Features, tables: Iterable[pa.Table], rows: int | None = None, **options: Any
 ) -> None:
-    """Tables as one Parquet file, each in row groups of `rows` rows: snappy, with an index of its pages.
+    """Tables as one Parquet file (its path, or open for writing), each in row groups of `rows` rows: snappy, with an
+    index of its pages.
 
     Pages end where the content says, not at a number of bytes: inserting a row leaves most of the file as it was, and
     stores that keep equal pieces once (large-file storage of hubs) keep these. Older releases of pyarrow cannot do it.
@@ -229,11 +230,17 @@ def write_parquet(
     chunking = CHUNKING if chunking is True else chunking
     settings = {"write_page_index": True, "use_content_defined_chunking": chunking}
     settings = {name: value for name, value in settings.items() if name in known} | options
-    with pq.ParquetWriter(file, features.arrow_schema, **settings) as writer:
-        for table in tables:
-            writer.write_table(table, row_group_size=rows)
-        if settings.get("use_content_defined_chunking"):
-            writer.add_key_value_metadata({"content_defined_chunking": json.dumps(chunking)})
+    with contextlib.ExitStack() as opened:
+        if isinstance(file, (str, os.PathLike)):
+            file = opened.enter_context(open(file, "wb"))
+        held = HoldingBack(file)
+        with pq.ParquetWriter(held, features.arrow_schema, **settings) as writer:
+            for table in tables:
+                writer.write_table(table, row_group_size=rows)
+                held.check()
+            if settings.get("use_content_defined_chunking"):
+                writer.add_key_value_metadata({"content_defined_chunking": json.dumps(chunking)})
+        held.check()
 
 
 def rows_in_group(dataset: Any) -> int:

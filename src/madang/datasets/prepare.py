@@ -21,7 +21,7 @@ from madang.datasets.memory_map import open_arrow
 from madang.datasets.progress import is_progress_bar_enabled
 from madang.datasets.readers import reader
 from madang.datasets.readers.files import MEMORY, DataFile, StartOver
-from madang.datasets.values import join
+from madang.datasets.values import joined_type
 from madang.datasets.writer import ArrowWriter, fitted
 from madang.errors import DatasetGenerationError, InputError, MadangError
 from madang.notices import notice
@@ -166,13 +166,13 @@ class _Seen:
         for column in schema:
             known, first = self._first.setdefault(column.name, (column.type, file))
             try:
-                joined = join([pa.nulls(0, known), pa.nulls(0, column.type)], column.name)
+                joined = joined_type(known, column.type, column.name)
             except InputError as error:
                 raise DatasetGenerationError(
                     f"{file}: column {column.name!r} is {column.type} there, but {known} in {first}. Make the data "
                     "agree, or pass features= to say what the columns hold."
                 ) from error
-            self._first[column.name] = (joined.type, first)
+            self._first[column.name] = (joined, first)
 
     def tell_missing(self, column: str, file: str) -> None:
         """Tell, once, of a column that the features name and the file lacks."""

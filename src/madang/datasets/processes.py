@@ -217,16 +217,16 @@ def serve(link: Connection, rank: int) -> None:
             try:
                 if broken is not None:
                     raise broken
-                answer = work.on_block(kind, Block(arrays, stop - start, view), start)
+                answer, columns = work.on_block(kind, Block(arrays, stop - start, view), start), None
+                if isinstance(answer, Mapped):
+                    columns, answer.columns = as_bytes(answer.columns), {}
+                message = cloudpickle.dumps((number, answer))
             except Exception as error:
                 _send_error(link, number, error)
                 continue
-            if isinstance(answer, Mapped):
-                columns, answer.columns = answer.columns, {}
-                link.send_bytes(cloudpickle.dumps((number, answer)))
-                link.send_bytes(as_bytes(columns))
-            else:
-                link.send((number, answer))
+            link.send_bytes(message)
+            if columns is not None:
+                link.send_bytes(columns)
     except (EOFError, OSError):
         return
 

@@ -99,6 +99,34 @@ def _compressing(file: Any, compression: str) -> Any:
     return pa.CompressedOutputStream(pa.PythonFile(file, "w"), compression)
 
 
+class HoldingBack:
+    """An open file whose errors come with `check`: Arrow's Parquet writer ends the process when a write fails."""
+
+    def __init__(self, file: Any) -> None:
+        self._file, self.closed = file, False
+        self._error: Exception | None = None
+
+    def write(self, part: Any) -> int:
+        """Write, unless that failed before."""
+        if self._error is None:
+            try:
+                self._file.write(part)
+            except Exception as error:
+                self._error = error
+        return len(part)
+
+    def check(self) -> None:
+        """Raise what was held back."""
+        if self._error is not None:
+            raise self._error
+
+    def flush(self) -> None:
+        """The file belongs to the caller."""
+
+    def close(self) -> None:
+        """The file belongs to the caller."""
+
+
 class _Counting:
     """An open file that counts what it is given; one opened for text gets text."""
 

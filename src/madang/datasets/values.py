@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from madang.datasets.cast import cast
-from madang.datasets.features import arrow_type, encoder, inferred
+from madang.datasets.features import Json, arrow_type, encoder, inferred
 from madang.datasets.features.kinds import is_list, is_number, is_text
 from madang.errors import InputError, WrongTypeError
 
@@ -169,12 +169,19 @@ def join(parts: Sequence[pa.Array], name: str) -> pa.ChunkedArray:
     kinds = {part.type for part in parts}
     if len(kinds) == 1:
         return pa.chunked_array(parts)
+    if len(kinds) > 1 and Json.pa_type in kinds and isinstance(Json.pa_type, pa.BaseExtensionType):
+        return pa.chunked_array([Json().cast_storage(part) for part in parts], Json.pa_type)
     try:
         tables = [pa.table({name: part}) for part in parts]
         return pa.concat_tables(tables, promote_options="permissive").column(0)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         told = ", ".join(sorted(str(kind) for kind in kinds))
         raise InputError(f"column {name!r} got values of types that do not go together: {told}.") from error
+
+
+def joined_type(one: pa.DataType, other: pa.DataType, name: str) -> pa.DataType:
+    """What `join` makes of columns of these types; raises InputError where it can do nothing."""
+    return join([pa.array([], one), pa.array([], other)], name).type
 
 
 def to_python(array: pa.Array) -> list[Any]:

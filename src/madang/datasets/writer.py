@@ -9,7 +9,7 @@ from typing import Any, Self
 import pyarrow as pa
 
 from madang.datasets.cast import cast
-from madang.datasets.features import Features, arrow_type
+from madang.datasets.features import Features, Json, arrow_type
 from madang.datasets.values import join
 from madang.errors import InputError
 
@@ -116,7 +116,8 @@ class ArrowWriter:
         if self._schema is None or found.equals(self._schema):
             return found
         try:
-            return pa.unify_schemas([self._schema, found], promote_options="permissive")
+            known, found = _with_json(self._schema, found), _with_json(found, self._schema)
+            return pa.unify_schemas([known, found], promote_options="permissive")
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise InputError(
                 f"the rows up to about {self.num_rows - self._pending_rows} and those after it do not go together: "
@@ -148,6 +149,13 @@ class ArrowWriter:
                     columns = dict(zip(table.column_names, table.columns, strict=True))
                     sink.write_table(fitted(columns, table.num_rows, self.features, self.features.arrow_schema))
         _remove(parts)
+
+
+def _with_json(schema: pa.Schema, other: pa.Schema) -> pa.Schema:
+    """The schema with Json columns where `other` has them: any value can become one."""
+    kind = arrow_type(Json())
+    json = {field.name for field in other if field.type.equals(kind)}
+    return pa.schema([field.with_type(kind) if field.name in json else field for field in schema])
 
 
 def fitted(columns: Mapping[str, pa.ChunkedArray], count: int, features: Features, schema: pa.Schema) -> pa.Table:

@@ -222,3 +222,8 @@ def test_saved_and_loaded_it_is_the_same(tmp_path):
     made = Dataset.from_list(ROWS).select([2, 0])
     made.save_to_disk(tmp_path / "d")
     assert load_from_disk(tmp_path / "d").to_list() == made.to_list()
+
+
+def test_a_row_that_is_no_dict_is_told():
+    with pytest.raises(WrongTypeError, match="row 1 must be a dict, but is int: '3'"):
+        Dataset.from_list([{"a": 1}, 3])

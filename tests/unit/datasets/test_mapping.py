@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from madang.datasets import ClassLabel, Dataset, Features, List, Value
+from madang.datasets import ClassLabel, Dataset, Features, Json, List, Value, load_from_disk
 from madang.errors import InputError
 
 
@@ -148,7 +148,9 @@ class TestMap:
     @pytest.mark.parametrize(
         ("function", "options", "error", "message"),
         [
-            (lambda row: 3, {}, TypeError, "returned int"),
+            (lambda row: 3 if row["a"] == 2 else {}, {}, TypeError, r"returned int[\s\S]*row 1 of the dataset"),
+            (lambda row: {7: 1}, {}, TypeError, "the key 7"),
+            (lambda row: {"n": object()}, {}, InputError, r"column 'n'[\s\S]*rows 0 to 2 of the dataset"),
             (lambda batch: {"n": 1}, {"batched": True}, TypeError, "column 'n' came back as int"),
             (lambda batch: {"n": "abc"}, {"batched": True}, TypeError, "column 'n' came back as str"),
             (
@@ -170,6 +172,21 @@ class TestMap:
         with pytest.raises(ZeroDivisionError) as caught:
             data.map(lambda row: {"n": 1 // (row["a"] - 2)})
         assert caught.value.__notes__ == ["This happened at row 1 of the dataset."]
+
+    def test_types_that_change_on_the_way_are_told_with_the_rows(self):
+        data = Dataset.from_dict({"a": list(range(2500))})
+        with pytest.raises(InputError, match=r"'b' came back as string for rows 2000 to 2499, but as int64"):
+            data.map(lambda row: {"b": "x" if row["a"] >= 2000 else 1})
+
+    @pytest.mark.parametrize("place", [0, 1500, 2400])
+    def test_one_mixed_block_makes_the_column_json(self, place, tmp_path, monkeypatch):
+        monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path))
+        held = Dataset.from_dict({"a": list(range(2500))})
+        held.save_to_disk(tmp_path / "saved")
+        for data in (held, load_from_disk(tmp_path / "saved")):
+            made = data.map(lambda row: {"b": "x" if row["a"] == place else row["a"]})
+            assert made.features["b"] == Json()
+            assert made["b"] == [*range(place), "x", *range(place + 1, 2500)]
 
 
 class TestFilter:

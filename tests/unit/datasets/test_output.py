@@ -1,8 +1,10 @@
 """Rows out of Madang."""
 
 import contextlib
+import errno
 import io
 import json
+import os
 import sqlite3
 import sys
 from pathlib import Path
@@ -156,6 +158,19 @@ def test_bytes_that_are_no_text_are_refused_by_name() -> None:
 
 
 # Parquet ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("room", [0, 10, 50_000])
+def test_a_disk_that_is_full_while_parquet_is_written_is_an_error(tmp_path: Path, room: int) -> None:
+    class Full(io.BytesIO):
+        def write(self, part: Any) -> int:
+            if self.tell() + len(part) > room:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(part)
+
+    texts = [os.urandom(20).hex() for _ in range(5000)]
+    with pytest.raises(OSError, match="No space left"):
+        output.to_parquet(Dataset.from_dict({"a": texts}), Full(), batch_size=500)
 
 
 def test_parquet_carries_features_and_an_index_of_pages(data: Dataset, tmp_path: Path) -> None:

@@ -156,6 +156,10 @@ class TestFailing:
         assert isinstance(told.value, WorkerDied)
         assert isinstance(told.value, MadangError)
 
+    def test_what_cannot_be_sent_back_is_an_error_of_the_function(self, data):
+        with pytest.raises(TypeError, match="the key 7"):
+            data.map(lambda row: {7: 1}, num_proc=2)
+
     def test_a_process_that_exits_is_named(self, data):
         with pytest.raises(WorkerDied, match="ended with status 7"):
             data.map(lambda row: os._exit(7), num_proc=2)

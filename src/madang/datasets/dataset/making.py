@@ -70,6 +70,9 @@ class Making(Reading):
         on_mixed_types: str | None = None,
     ) -> Self:
         """From a list of dicts, one per row; a key that a row lacks is an empty cell there."""
+        for place, row in enumerate(mapping):
+            if not isinstance(row, Mapping):
+                raise WrongTypeError(f"row {place} must be a dict, but is {type(row).__name__}: {str(row)[:80]!r}.")
         names = list(_agreed(features, info) or dict.fromkeys(name for row in mapping for name in row))
         columns = {name: [row.get(name) for row in mapping] for name in names}
         return cls.from_dict(columns, features, info, split, on_mixed_types)

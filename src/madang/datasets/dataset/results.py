@@ -17,8 +17,9 @@ from madang.datasets.frame import Frame, StoredColumn
 from madang.datasets.mapping import Mapped, stays
 from madang.datasets.memory_map import open_arrow, open_frame
 from madang.datasets.recipe import Recipe
-from madang.datasets.values import join
+from madang.datasets.values import join, joined_type
 from madang.datasets.writer import ArrowWriter, described
+from madang.errors import InputError
 
 if TYPE_CHECKING:
     from madang.datasets.dataset.reading import Reading
@@ -57,6 +58,7 @@ class Collecting:
         self.deleted: set[str] = set()
         self.count = 0
         self.nothing = True
+        self._kinds: dict[str, pa.DataType] = {}
         # rows that went by before a column of the input was first returned
         self.late: dict[str, int] = {}
 
@@ -73,8 +75,23 @@ class Collecting:
                         self.names.append(name)
                         if self.count and name in self.frame.columns and name not in self.drop:
                             self.late[name] = self.count
-            yield {name: self._column(name, start, stop, mapped, count) for name in self.names}, count
+            columns = {name: self._column(name, start, stop, mapped, count) for name in self.names}
+            for name, array in columns.items():
+                if array.type != self._kinds.get(name):
+                    self._settle(name, array.type, start, stop)
+            yield columns, count
             self.count += count
+
+    def _settle(self, name: str, kind: pa.DataType, start: int, stop: int) -> None:
+        """Take in that rows hold another type than those before; an error where the two do not go together."""
+        known = self._kinds.setdefault(name, kind)
+        try:
+            self._kinds[name] = joined_type(known, kind, name)
+        except InputError as error:
+            raise InputError(
+                f"column {name!r} came back as {kind} for rows {start} to {stop - 1}, but as {known} for the rows "
+                "before. Return one type, or pass features= to say what the column holds."
+            ) from error
 
     def _column(self, name: str, start: int, stop: int, mapped: Mapped | None, count: int) -> pa.Array:
         if mapped is not None and name in mapped.columns:
