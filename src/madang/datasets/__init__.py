@@ -39,6 +39,7 @@ _HOME = {
     "TranslationVariableLanguages": "features",
     "Value": "features",
     "VerificationMode": "builder",
+    "are_progress_bars_disabled": "progress",
     "concatenate_datasets": "combine",
     "delete_from_hub": "share",
     "disable_caching": "cache",

@@ -18,6 +18,7 @@ from madang.datasets.dictionary import DatasetDict
 from madang.datasets.features import Features
 from madang.datasets.fingerprint import key
 from madang.datasets.info import DatasetInfo, SplitDict, SplitInfo
+from madang.datasets.memory_map import open_arrow
 from madang.datasets.options import refuse_unknown
 from madang.datasets.plan import Plan
 from madang.datasets.readers import VERSION, reader
@@ -263,8 +264,9 @@ class DatasetBuilder:
         if download_mode is not None:
             self._mode = DownloadMode(download_mode)
         self._check_names(verification_mode)
-        for split in self._plan.files:
-            self._prepared(split, num_proc, verification_mode)
+        found = {split: self._prepared(split, num_proc, verification_mode) for split in self._plan.files}
+        paths = [path for one in found.values() for path in one.paths]
+        self.info = self._info_of(found, Features.from_arrow_schema(open_arrow(paths[0]).schema) if paths else None)
 
     def _prepared(self, split: str, num_proc: int | None = None, verification: Any = None) -> prepare.Prepared:
         """The Arrow files of a split, made when they are not there."""

@@ -27,6 +27,11 @@ def is_progress_bar_enabled() -> bool:
     return settings.progress_bars() if _switched is None else _switched
 
 
+def are_progress_bars_disabled() -> bool:
+    """Whether long work goes on without showing its progress."""
+    return not is_progress_bar_enabled()
+
+
 enable_progress_bar, disable_progress_bar = enable_progress_bars, disable_progress_bars  # the older names
 
 

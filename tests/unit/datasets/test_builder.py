@@ -59,6 +59,14 @@ def test_it_converts_and_opens(folder):
     assert pickle.loads(pickle.dumps(builder)).as_dataset(split="train")["n"] == [1, 2]
 
 
+def test_once_converted_its_info_says_what_is_there(folder):
+    builder = load_dataset_builder("csv", data_files=str(folder / "train.csv"))
+    assert builder.info.features is None
+    builder.download_and_prepare()
+    assert builder.info.features == builder.as_dataset(split="train").features
+    assert builder.info.splits["train"].num_examples == 2
+
+
 def test_it_can_write_elsewhere(folder, tmp_path):
     builder = load_dataset_builder(str(folder))
     builder.download_and_prepare(tmp_path / "elsewhere")

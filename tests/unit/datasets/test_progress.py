@@ -39,6 +39,7 @@ def bars(monkeypatch):
 def test_bars_are_switched_by_the_program():
     datasets.disable_progress_bars()
     assert not datasets.is_progress_bar_enabled()
+    assert datasets.are_progress_bars_disabled()
     datasets.enable_progress_bars()
     assert datasets.is_progress_bar_enabled()
 
