@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from madang.datasets.cast import cast
 from madang.datasets.dataset import Dataset
-from madang.datasets.features import Features, Value, arrow_type
+from madang.datasets.features import Features, aligned, arrow_type
 from madang.datasets.frame import Frame, StoredColumn, joined
 from madang.datasets.recipe import Recipe
 from madang.errors import InputError, WrongTypeError
@@ -138,27 +138,12 @@ def _are_streams(datasets: Sequence[Any], verb: str) -> bool:
 
 
 def _below(dsets: Sequence[Dataset]) -> Dataset:
-    features = _aligned(dsets)
+    features = aligned([dataset.features for dataset in dsets])
     columns = {name: joined([_as(dataset, name, feature) for dataset in dsets]) for name, feature in features.items()}
     recipe = Recipe(dsets[0]._recipe, "concatenate", others=[dataset._fingerprint for dataset in dsets[1:]])
     frame = Frame(columns, sum(map(len, dsets)))
     look = dsets[0]._format if all(dataset._format == dsets[0]._format for dataset in dsets) else None
     return Dataset(frame, dsets[0]._info, dsets[0].split, fingerprint=recipe, features=features, format=look)
-
-
-def _aligned(dsets: Sequence[Dataset]) -> Features:
-    features = Features()
-    for dataset in dsets:
-        for name, feature in dataset.features.items():
-            known = features.get(name)
-            if known is None or known == Value("null"):
-                features[name] = feature
-            elif feature not in (known, Value("null")):
-                raise InputError(
-                    f"The features can't be aligned because the key {name} holds {known!r} in one dataset and "
-                    f"{feature!r} in another. `cast_column({name!r}, …)` makes them agree."
-                )
-    return features
 
 
 def _as(dataset: Dataset, name: str, feature: Any) -> StoredColumn:

@@ -20,7 +20,7 @@ Options = Mapping[str, Any] | None
 _COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd"}
 
 
-class NotImplementedCompression(InputError, NotImplementedError):
+class UnknownCompressionError(InputError, NotImplementedError):
     """A way to compress that is not known here."""
 
 
@@ -44,7 +44,7 @@ def _compression(target: Target, asked: Any) -> str | None:
         named = os.fspath(target) if isinstance(target, (str, os.PathLike)) else ""
         return _COMPRESSIONS.get(os.path.splitext(named)[1].lower())
     if method is not None and method not in _COMPRESSIONS.values():
-        raise NotImplementedCompression(f"compression={method!r} is none of {', '.join(_COMPRESSIONS.values())}.")
+        raise UnknownCompressionError(f"compression={method!r} is none of {', '.join(_COMPRESSIONS.values())}.")
     return cast(str | None, method)
 
 

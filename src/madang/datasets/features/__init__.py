@@ -14,7 +14,7 @@ from madang.datasets.features.audio import Audio
 from madang.datasets.features.class_label import ClassLabel
 from madang.datasets.features.embedding import embed, embeds
 from madang.datasets.features.encoding import decoder, encoder, inferred
-from madang.datasets.features.features import Features
+from madang.datasets.features.features import Features, aligned
 from madang.datasets.features.image import Image
 from madang.datasets.features.json import Json
 from madang.datasets.features.lists import LargeList, List, Sequence
@@ -39,6 +39,7 @@ __all__ = [
     "Translation",
     "TranslationVariableLanguages",
     "Value",
+    "aligned",
     "arrow_type",
     "decoder",
     "embed",

@@ -2,13 +2,14 @@
 
 import copy
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from madang.datasets.features import encoding, storage, yaml_form
 from madang.datasets.features.lists import LargeList, List
+from madang.datasets.features.value import Value
 from madang.errors import InputError, UnknownKeyError, nearest
 
 
@@ -162,3 +163,19 @@ def _reordered(feature: Any, other: Any, place: str) -> Any:
     if isinstance(feature, (Mapping, List, LargeList)) or isinstance(other, (Mapping, List, LargeList)):
         raise InputError(f"the features{where} cannot be reordered: {feature!r} is no {other!r}.")
     return feature
+
+
+def aligned(all_features: Sequence[Features]) -> Features:
+    """The columns of all; those of the same name must hold the same, or nothing."""
+    features = Features()
+    for one in all_features:
+        for name, feature in one.items():
+            known = features.get(name)
+            if known is None or known == Value("null"):
+                features[name] = feature
+            elif feature not in (known, Value("null")):
+                raise InputError(
+                    f"The features can't be aligned because the key {name} holds {known!r} in one dataset and "
+                    f"{feature!r} in another. `cast_column({name!r}, …)` makes them agree."
+                )
+    return features

@@ -1,5 +1,6 @@
 """Stages that change columns and leave the rows as they are: chosen, renamed, added, stored as other types."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,9 +28,9 @@ class Changed(Step):
         """Begin to read."""
         return _ChangedRun(self, self.upstream.start(within(state, "upstream", type(self).__name__)))
 
+    @abstractmethod
     def change(self, block: Block) -> Block:
         """The rows of a block with other columns."""
-        raise NotImplementedError
 
 
 class _ChangedRun(Run):

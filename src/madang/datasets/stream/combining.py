@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from madang.datasets.features import Features, Value, arrow_type
+from madang.datasets.features import Features, aligned, arrow_type
 from madang.datasets.formats import Format
 from madang.datasets.stream.columns import Typed
 from madang.datasets.stream.rows import Node, nodes
@@ -89,22 +89,6 @@ def _resolved(datasets: "Sequence[IterableDataset]") -> "list[IterableDataset]":
     if not datasets:
         raise InputError("there is nothing to put together: the list of datasets is empty.")
     return [dataset._resolve_features() for dataset in datasets]
-
-
-def aligned(all_features: Sequence[Features]) -> Features:
-    """The columns of all; those of the same name must hold the same, or nothing."""
-    features = Features()
-    for one in all_features:
-        for name, feature in one.items():
-            known = features.get(name)
-            if known is None or known == Value("null"):
-                features[name] = feature
-            elif feature not in (known, Value("null")):
-                raise InputError(
-                    f"The features can't be aligned because the key {name} holds {known!r} in one dataset and "
-                    f"{feature!r} in another. `cast_column({name!r}, …)` makes them agree."
-                )
-    return features
 
 
 def _below_nodes(datasets: "Sequence[IterableDataset]") -> tuple[list[Stage], Node | None]:

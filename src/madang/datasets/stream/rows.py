@@ -1,5 +1,6 @@
 """Stages that choose rows by their number: the first ones, all but these, every n-th; and all of them again."""
 
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -107,9 +108,9 @@ class Picking(Run):
         self._chosen: Block | None = None
         self._used = 0  # how many of the chosen ones were handed out
 
+    @abstractmethod
     def chosen(self, block: Block) -> np.ndarray[Any, Any]:
         """The places of the rows to let through."""
-        raise NotImplementedError
 
     def read(self, most: int, least: int = 1) -> Block | None:
         """The next rows that are let through."""
