@@ -78,7 +78,7 @@ def engine(address: str) -> Any:
     try:
         import sqlalchemy
 
-        return sqlalchemy.createengine(address)
+        return sqlalchemy.create_engine(address)
     except ImportError as error:
         needed = error.name or "sqlalchemy"
         raise InputError(f"{address.split('://')[0]} needs {needed}: pip install {needed}.") from error

@@ -69,3 +69,12 @@ def test_an_unknown_table_is_named(path):
 def test_a_mixed_column_is_named(path):
     with pytest.raises(DatasetGenerationError, match="column 'n' of the query holds values of different kinds"):
         Dataset.from_sql("select 1 as n union all select 'x'", str(path))
+
+
+def test_other_databases_are_read_and_written_by_their_address(tmp_path):
+    pytest.importorskip("sqlalchemy")
+    address = f"sqlite+pysqlite:///{tmp_path / 'b.db'}"  # a SQLite file, but by way of SQLAlchemy
+    rows = Dataset.from_dict({"n": [1, 2, 3], "s": ["x", "y", None]})
+    assert rows.to_sql("t", address) == 3
+    assert Dataset.from_sql("t", address).to_dict() == rows.to_dict()
+    assert Dataset.from_sql("select n from t where n > 1", address)["n"] == [2, 3]
