@@ -6,10 +6,10 @@ import os
 from typing import Any, ClassVar
 
 from madang.auto.classes import model_class
-from madang.auto.loading import NO_EFFECT
+from madang.auto.loading import NO_EFFECT, config_values
 from madang.auto.model import Model
 from madang.auto.registry import MODEL_TYPES, family
-from madang.checkpoints.config import SOURCE_OPTIONS, Config, read_config
+from madang.checkpoints.config import SOURCE_OPTIONS, Config
 from madang.client import Source, open_source
 from madang.errors import ConfigError, InputError, unknown_name
 
@@ -28,7 +28,7 @@ class AutoConfig:
         where = {key: options.pop(key) for key in SOURCE_OPTIONS if key in options}
         options = {key: value for key, value in options.items() if key not in NO_EFFECT}
         source = open_source(pretrained_model_name_or_path, **where)
-        values = read_config(source)
+        values = config_values(source, where)
         config = family(model_type_of(values, source)).config
         return config.from_dict(values, **{"_name_or_path": os.fspath(pretrained_model_name_or_path), **options})
 
@@ -80,7 +80,7 @@ class AutoModel:
         if config is None:
             where = {key: options[key] for key in SOURCE_OPTIONS if key in options}
             source = open_source(pretrained_model_name_or_path, **where)
-            model_type = model_type_of(read_config(source), source)
+            model_type = model_type_of(config_values(source, where), source)
             pretrained_model_name_or_path = source  # opened once: one request, one commit for config and weights
         else:
             model_type = config.model_type

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from madang.adapt import Adaptable, with_adapter
 from madang.auto.output import ModelOutput
 from madang.blocks.context import States
 from madang.blocks.layers import Embedding
@@ -24,7 +25,7 @@ from madang.heads import Head
 ATTENTION = ("sdpa", "eager")
 
 
-class Model(nn.Module):
+class Model(Adaptable):
     """A body and (except for bare bodies) a head. Classes people know by name are made from this one, see `classes`."""
 
     family: ClassVar[Family]
@@ -305,7 +306,8 @@ class Model(nn.Module):
         """How the parameters are called on disk."""
         from madang.auto.building import naming_of
 
-        return naming_of(self)
+        found = naming_of(self)
+        return found if self.adapter is None else with_adapter(found)
 
     @classmethod
     def from_pretrained(
@@ -322,7 +324,7 @@ class Model(nn.Module):
         return cls(config, **options)
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], **options: Any) -> None:
-        """Write config and weights into a folder; see `madang.auto.saving.save` for all options."""
+        """Write config and weights (of an adapted model: the adapter) into a folder; see `madang.auto.saving.save`."""
         from madang.auto.saving import save
 
         save(self, save_directory, **options)
