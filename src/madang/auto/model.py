@@ -21,6 +21,7 @@ from madang.checkpoints.report import LoadingReport
 from madang.errors import InputError, nearest, unknown_name
 from madang.families.family import Family, Recipe
 from madang.heads import Head
+from madang.ops.packing import mask_on, readable
 
 ATTENTION = ("sdpa", "eager")
 
@@ -66,6 +67,8 @@ class Model(Adaptable):
         self._check_rows(inputs, labels)
         choices = self._fold_choices(inputs)
         self._feed_decoder(inputs, labels)
+        if self.head is not None and self.head.first_only:
+            inputs["first_only"] = True
         states: States = self.body(**inputs, record=record, plain=self.attn_implementation == "eager")
         answers = {"last_hidden_state": states.padded()} if self.head is None else self.head(states)
         if choices:
@@ -116,7 +119,8 @@ class Model(Adaptable):
         if main is None or main.ndim < 3:
             raise InputError("multiple choice needs inputs of the shape (batch, choices, tokens).")
         for name, value in inputs.items():
-            inputs[name] = value.flatten(0, 1)
+            folded = readable(value).flatten(0, 1)
+            inputs[name] = mask_on(value.device, folded) if name == "attention_mask" else folded
         return int(main.shape[1])
 
     def _feed_decoder(self, inputs: dict[str, Any], labels: Mapping[str, Any]) -> None:

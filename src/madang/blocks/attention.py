@@ -56,9 +56,17 @@ class SelfAttention(nn.Module):
         self.output = Linear(heads.query * heads.size, hidden, bias=bias if output_bias is None else output_bias)
         self.heads, self.sees, self.rotary, self.scale, self.dropout = heads, sees, rotary, scale, dropout
 
+    @property
+    def can_ask_first(self) -> bool:
+        """Whether first tokens can ask alone: they see the whole text, and nothing turns them by their position."""
+        return isinstance(self.sees, Bidirectional) and self.rotary is None
+
     def forward(self, x: Tensor, context: Context) -> Tensor:
-        """(N, E) -> (N, E), or (B, T, E) -> (B, T, E): the context's layout says which tokens belong together."""
-        query = self.query(x).unflatten(-1, (-1, self.heads.size))
+        """(N, E) -> (N, E), or (B, T, E) -> (B, T, E): the context's layout says which tokens belong together.
+
+        Only (B, 1, E) come out when the context asks for first tokens only.
+        """
+        query = self.query(context.asked(x)).unflatten(-1, (-1, self.heads.size))
         key = self.key(x).unflatten(-1, (-1, self.heads.size))
         value = self.value(x).unflatten(-1, (-1, self.heads.size))
         if self.rotary is not None:
@@ -70,7 +78,7 @@ class SelfAttention(nn.Module):
             query,
             key,
             value,
-            context.layout,
+            context.asked_layout,
             context.keys or context.layout,
             self.sees,
             bias=context.relative,

@@ -5,8 +5,12 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from madang.blocks.context import Context
+from madang.blocks.layers import Dropout
 
 NewNorm = Callable[[], nn.Module]
+
+# Where a block adds its input to what became of it, it takes `context.asked(x)`: for first tokens only, when it is the
+# last block and nobody reads the others.
 
 
 class PreNormBlock(nn.Module):
@@ -16,11 +20,11 @@ class PreNormBlock(nn.Module):
         super().__init__()
         self.attention_norm, self.attention = norm(), attention
         self.feed_forward_norm, self.feed_forward = norm(), feed_forward
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """(…, E) -> (…, E)."""
-        x = x + self.dropout(self.attention(self.attention_norm(x), context))
+        x = context.asked(x) + self.dropout(self.attention(self.attention_norm(x), context))
         return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
 
 
@@ -31,11 +35,11 @@ class PostNormBlock(nn.Module):
         super().__init__()
         self.attention, self.attention_norm = attention, norm()
         self.feed_forward, self.feed_forward_norm = feed_forward, norm()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """(…, E) -> (…, E)."""
-        x = self.attention_norm(x + self.dropout(self.attention(x, context)))
+        x = self.attention_norm(context.asked(x) + self.dropout(self.attention(x, context)))
         return self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
 
 
@@ -49,7 +53,7 @@ class PreNormCrossBlock(nn.Module):
         self.attention_norm, self.attention = norm(), attention
         self.cross_norm, self.cross = norm(), cross
         self.feed_forward_norm, self.feed_forward = norm(), feed_forward
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """(…, E) -> (…, E)."""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from madang.ops.packing import Layout
+from madang.ops.packing import Layout, Padded
 from madang.ops.rotary import Rotary
 
 
@@ -82,7 +82,8 @@ class Context:
 
     `keys` is the layout of the keys where it differs from that of the queries (with a cache). `relative` holds what a
     body worked out once for all its blocks: the bias of each distance, or a table of distances. Recorders are lists
-    when the caller asked for them, else None.
+    when the caller asked for them, else None. `first_only` tells the last block that nobody reads what becomes of any
+    but the first token of each text.
     """
 
     layout: Layout
@@ -92,6 +93,7 @@ class Context:
     memory: Memory | None = None
     relative: Any = None
     plain: bool = False
+    first_only: bool = False
     hidden_states: list[Tensor] | None = None
     attentions: list[Tensor] | None = None
     cross_attentions: list[Tensor] | None = None
@@ -102,6 +104,15 @@ class Context:
         if (id(rotary), dtype) not in self._angles:
             self._angles[id(rotary), dtype] = rotary.angles(self.positions, dtype)
         return self._angles[id(rotary), dtype]
+
+    def asked(self, x: Tensor) -> Tensor:
+        """Of all tokens those that a block is to work out: all of them, or the first of each text, (B, 1, E)."""
+        return self.layout.first(x).unsqueeze(1) if self.first_only else x
+
+    @property
+    def asked_layout(self) -> Layout:
+        """How the tokens lie that `asked` gives."""
+        return Padded(self.layout.batch, 1) if self.first_only else self.layout
 
     def record(self, x: Tensor) -> None:
         """Keep the hidden states between two blocks, in the padded shape, when they were asked for."""

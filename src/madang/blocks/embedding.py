@@ -4,7 +4,7 @@
 import torch
 from torch import Tensor, nn
 
-from madang.blocks.layers import Embedding
+from madang.blocks.layers import Dropout, Embedding
 
 
 class CountFromZero:
@@ -37,7 +37,7 @@ class TokenEmbedding(nn.Module):
     def __init__(self, vocabulary: int, hidden: int, *, dropout: float = 0.0, padding: int | None = None) -> None:
         super().__init__()
         self.tokens = Embedding(vocabulary, hidden, padding_idx=padding)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.number = CountFromZero()
 
     def forward(self, x: Tensor, positions: Tensor, types: Tensor | None) -> Tensor:
@@ -54,7 +54,7 @@ class PositionedEmbedding(nn.Module):
         super().__init__()
         self.tokens = Embedding(vocabulary, hidden)
         self.positions = Embedding(longest, hidden)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.number = number or CountFromZero()
 
     def forward(self, x: Tensor, positions: Tensor, types: Tensor | None) -> Tensor:
@@ -82,7 +82,7 @@ class TypedEmbedding(nn.Module):
         self.tokens = Embedding(vocabulary, hidden, padding_idx=padding)
         self.positions = Embedding(longest, hidden, padding_idx=padding_position)
         self.types = Embedding(types, hidden)
-        self.norm, self.dropout = norm, nn.Dropout(dropout)
+        self.norm, self.dropout = norm, Dropout(dropout)
         self.number = number or CountFromZero()
 
     def forward(self, x: Tensor, positions: Tensor, types: Tensor | None) -> Tensor:

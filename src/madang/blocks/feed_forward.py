@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from madang.blocks.layers import Linear
+from madang.blocks.layers import Dropout, Linear
 from madang.ops.activations import activation
 
 
@@ -13,7 +13,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.up = Linear(hidden, inner, bias=bias)
         self.down = Linear(inner, hidden, bias=bias)
-        self.activation, self.dropout = activation(act), nn.Dropout(dropout)
+        self.activation, self.dropout = activation(act), Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, E) -> (…, E)."""
@@ -28,7 +28,7 @@ class GatedFeedForward(nn.Module):
         self.gate = Linear(hidden, inner, bias=bias)
         self.up = Linear(hidden, inner, bias=bias)
         self.down = Linear(inner, hidden, bias=bias)
-        self.activation, self.dropout = activation(act), nn.Dropout(dropout)
+        self.activation, self.dropout = activation(act), Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, E) -> (…, E)."""

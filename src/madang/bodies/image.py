@@ -36,8 +36,12 @@ class ImageBody(Stack):
         interpolate_pos_encoding: bool = False,
         record: tuple[str, ...] = (),
         plain: bool = False,
+        first_only: bool = False,
     ) -> States:
-        """Pixels (B, channels, height, width) -> States of the patches, (B, P, E)."""
+        """Pixels (B, channels, height, width) -> States of the patches, (B, P, E).
+
+        With `first_only` the caller reads nothing but the first patch, and the last block may leave out the others.
+        """
         if pixel_values.ndim != 4:
             found = tuple(pixel_values.shape)
             raise InputError(f"pixel_values must have the shape (images, channels, height, width); found {found}.")
@@ -46,10 +50,11 @@ class ImageBody(Stack):
         context = Context(layout, torch.arange(x.shape[1], device=x.device), plain=plain or "attentions" in record)
         for name in record:
             setattr(context, name, [])
-        x = self.run(x, context)
+        first_only = first_only and self.can_ask_first(context)
+        x = self.run(x, context, first_only=first_only)
         return States(
             x,
-            layout,
+            Padded(x.shape[0], x.shape[1]),
             pooled=None if self.pooler is None else self.pooler(x[:, 0]),
             hidden_states=None if context.hidden_states is None else tuple(context.hidden_states),
             attentions=None if context.attentions is None else tuple(context.attentions),

@@ -1,7 +1,7 @@
 """A body for text: tokens in, one hidden state per token out. Encoders and decoders alike."""
 
 # B batch  T tokens  S tokens so far  N packed tokens  E hidden
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from madang.blocks.context import Cache, Context, Memory, States
 from madang.bodies.stack import Stack
 from madang.errors import InputError
-from madang.ops.packing import Padded, choose_layout
+from madang.ops.packing import Padded, Row, choose_layout, texts_in_row
 
 
 class TextBody(Stack):
@@ -55,11 +55,21 @@ class TextBody(Stack):
         memory: Memory | None = None,
         record: tuple[str, ...] = (),
         plain: bool = False,
+        first_only: bool = False,
     ) -> States:
         """Ids (B, T) or vectors (B, T, E), mask (B, S) with 1 = real -> States of the tokens.
 
-        Padding takes no part in the computation. `record` may hold "hidden_states" and "attentions".
+        Padding takes no part in the computation. `record` may hold "hidden_states" and "attentions". With `first_only`
+        the caller reads nothing but the first token of each text, and the last block may leave out the others.
+
+        A single row may be made of several texts: without a mask and a cache a text begins wherever `position_ids`
+        go back to where the row began, and tokens of different texts do not see one another.
         """
+        begun = use_cache or any(given is not None for given in (attention_mask, past_key_values, memory))
+        row = None if begun else self._texts(position_ids, inputs_embeds if input_ids is None else input_ids)
+        if row is not None:
+            inputs = {"input_ids": input_ids, "token_type_ids": token_type_ids, "inputs_embeds": inputs_embeds}
+            return self._run_apart(row, {**inputs, "position_ids": position_ids}, record, plain)
         batch, width, device = self._check(input_ids, inputs_embeds, attention_mask, token_type_ids)
         cache = past_key_values if past_key_values is not None else (Cache() if use_cache else None)
         seen = cache.length if cache is not None else 0
@@ -78,7 +88,9 @@ class TextBody(Stack):
         if self.relative is not None:
             context.relative = self.relative(width, seen + width, device)
         x = self._embed(input_ids, token_type_ids, inputs_embeds, context)
-        x = self.run(x, context)
+        first_only = first_only and self.can_ask_first(context)
+        x = self.run(x, context, first_only=first_only)
+        layout = Padded(batch, 1) if first_only else layout
         if cache is not None:
             cache.advance(width)
         return States(
@@ -91,6 +103,32 @@ class TextBody(Stack):
             cross_attentions=_frozen(context.cross_attentions),
             input_ids=input_ids,
             attention_mask=attention_mask,
+        )
+
+    def _texts(self, positions: Tensor | None, given: Tensor | None) -> Row | None:
+        """The texts that a single row is made of, when it is made of several."""
+        if positions is None or given is None or len(given) != 1 or positions.shape != given.shape[:2]:
+            return None
+        row, first = texts_in_row(positions), int(self.embed.number.first)
+        if row is not None and int(positions[0, 0]) < first:
+            raise InputError(
+                f"the texts of this row have positions from {int(positions[0, 0])} on, but this model counts from "
+                f"{first}: DataCollatorWithFlattening(position_ids_start={first})."
+            )
+        return row
+
+    def _run_apart(self, row: Row, inputs: dict[str, Tensor | None], record: tuple[str, ...], plain: bool) -> States:
+        """The texts of a row as a batch of their own, and their tokens in a row again."""
+        parts: dict[str, Any] = {name: None if part is None else row.apart(part) for name, part in inputs.items()}
+        states = self.forward(**parts, attention_mask=row.mask, record=record, plain=plain)
+        return States(
+            row.together(states.padded()),
+            Padded(1, len(row.cells)),
+            # that of the first token, as of any row
+            pooled=None if states.pooled is None else states.pooled[:1],
+            hidden_states=_each(row.together, states.hidden_states),
+            attentions=_each(row.pairs_together, states.attentions),
+            input_ids=inputs["input_ids"],
         )
 
     def _embed(self, ids: Any, types: Tensor | None, vectors: Tensor | None, context: Context) -> Tensor:
@@ -160,6 +198,10 @@ def _hidden_keys(mask: Tensor | None, width: int) -> Tensor | None:
     if mask.shape[1] != width:
         raise InputError(f"attention_mask has {mask.shape[1]} columns, but cache and new tokens together are {width}.")
     return mask != 0
+
+
+def _each(change: Callable[[Tensor], Tensor], recorded: tuple[Tensor, ...] | None) -> tuple[Tensor, ...] | None:
+    return None if recorded is None else tuple(map(change, recorded))
 
 
 def _frozen(recorded: list[Tensor] | None) -> tuple[Tensor, ...] | None:

@@ -92,6 +92,31 @@ def fill(
     return report
 
 
+def refill(model: nn.Module, naming: Naming, stored: Stored, *, source: str) -> None:
+    """Copy stored tensors into the parameters a model has, which stay the same objects: nothing missing, nothing drawn.
+
+    Raises CheckpointError, before anything is changed, when a tensor is missing or has another shape.
+    """
+    steps = naming.steps(model)
+    parameters = dict(model.state_dict(keep_vars=True))
+    wrong = []
+    for step in steps:
+        expected = step.entry.stored_shape([parameters[name].shape for name in step.parameters])
+        found = stored.shapes.get(step.stored)
+        if found != expected:
+            wrong.append(f"  {step.stored}: {tuple(found) if found else 'nothing'} there, {tuple(expected)} here")
+    if wrong:
+        raise CheckpointError(
+            f"{source} is a checkpoint of another model: {len(wrong)} of {len(steps)} tensors do not fit this "
+            + "\n".join([f"{type(model).__name__}:", *wrong[:8], *["  …"] * (len(wrong) > 8)])
+        )
+    with torch.no_grad():
+        for step in steps:
+            shapes = [parameters[name].shape for name in step.parameters]
+            for name, part in zip(step.parameters, step.entry.split(stored.take(step.stored), shapes), strict=True):
+                parameters[name].copy_(part)
+
+
 def _locator(naming: Naming, stored: Stored, steps: Sequence[Step]) -> Callable[[Step], str | None]:
     """A function that tells what this file calls the tensor of a step: the body's prefix is the one most names have."""
     body = {

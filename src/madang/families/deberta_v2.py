@@ -111,10 +111,12 @@ class DistanceTable(nn.Module):
 
     def forward(self, queries: int, keys: int, device: torch.device) -> Distances:
         """Only the rows that occur: short texts would otherwise pay for projecting the whole table in every block."""
-        between = torch.arange(1 - keys, keys, device=device)
+        # on the CPU: how many rows occur is not known beforehand, and a GPU's answer would have to be waited for
+        between = torch.arange(1 - keys, keys)
         if self.buckets:
             between = log_buckets(between, self.buckets, self.furthest)
         used, row_of = torch.unique_consecutive((between + self.span).clamp(0, 2 * self.span - 1), return_inverse=True)
+        used, row_of = used.to(device, non_blocking=True), row_of.to(device, non_blocking=True)
         return Distances(self.norm(self.table(used)), row_of)
 
 

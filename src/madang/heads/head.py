@@ -18,8 +18,10 @@ class Head(nn.Module, ABC):
     """
 
     label_names: tuple[str, ...] = ("labels",)
+    first_only = False  # whether of all tokens only each text's first is read
     choices = False  # whether inputs come as (B, choices, T)
     reads_source = False  # whether an encoder-decoder's decoder reads the text that its encoder reads
+    _smoothing = 0.0
 
     @abstractmethod
     def forward(self, states: States) -> dict[str, Tensor]:
@@ -27,7 +29,35 @@ class Head(nn.Module, ABC):
 
     def loss(self, answers: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> Tensor:
         """The loss summed over all targets, ()."""
-        return cross_entropy(answers["logits"], labels["labels"])
+        return self.cross_entropy(answers["logits"], labels["labels"])
+
+    def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The summed cross entropy, of labels that are smoothed in training mode: (…, C), (…) -> ()."""
+        return cross_entropy(logits, labels, self.smoothing if self.training else 0.0)
+
+    @property
+    def can_smooth(self) -> bool:
+        """Whether the loss is a cross entropy over classes, so that `smoothing` has a meaning."""
+        return True
+
+    @property
+    def smoothing(self) -> float:
+        """The part of every label that `loss` spreads over all classes in training mode, 0 to 1.
+
+        Setting it is an InputError where the loss has no classes.
+        """
+        return self._smoothing
+
+    @smoothing.setter
+    def smoothing(self, part: float) -> None:
+        if not 0 <= part <= 1:
+            raise InputError(f"label smoothing is a part of a label, 0 to 1, not {part}.")
+        if part and not self.can_smooth:
+            raise InputError(
+                f"{type(self).__name__} has no classes here over which labels could be smoothed: label smoothing "
+                "belongs to losses that are cross entropies. Leave label_smoothing_factor at 0."
+            )
+        self._smoothing = part
 
     def targets(self, labels: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """The labels with IGNORED wherever there is nothing to foretell: `loss` and `count` take these."""

@@ -7,7 +7,7 @@ from torch.nn.functional import pad
 
 from madang.blocks.context import States
 from madang.heads.head import Head, moved_right, without_padding
-from madang.ops.losses import IGNORED, count_labels, cross_entropy
+from madang.ops.losses import IGNORED, count_labels
 
 
 class MaskedLanguage(Head):
@@ -48,7 +48,7 @@ class CausalLanguage(Head):
 
     def loss(self, answers: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> Tensor:
         """The token at t is foretold by the logits at t - 1."""
-        return cross_entropy(answers["logits"][:, :-1], labels["labels"][:, 1:])
+        return self.cross_entropy(answers["logits"][:, :-1], labels["labels"][:, 1:])
 
     def count(self, labels: Mapping[str, Tensor]) -> Tensor:
         """Targets after the shift: the first token is never one."""

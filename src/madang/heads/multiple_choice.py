@@ -14,6 +14,7 @@ class MultipleChoice(Head):
     def __init__(self, pool: nn.Module, output: nn.Linear, transform: nn.Module | None = None) -> None:
         super().__init__()
         self.pool, self.transform, self.output = pool, transform or nn.Identity(), output
+        self.first_only = getattr(pool, "first_only", False)
 
     def forward(self, states: States) -> dict[str, Tensor]:
         """-> logits (B * choices, 1); whoever folded the choices into the batch unfolds them."""

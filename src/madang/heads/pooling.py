@@ -10,6 +10,8 @@ from madang.errors import InputError
 class PoolerOutput(nn.Module):
     """What the body's pooler made of the first token. BERT."""
 
+    first_only = True
+
     def forward(self, states: States) -> Tensor:
         """-> (B, E)."""
         assert states.pooled is not None
@@ -18,6 +20,8 @@ class PoolerOutput(nn.Module):
 
 class FirstToken(nn.Module):
     """The hidden state of the first token. RoBERTa, ViT."""
+
+    first_only = True
 
     def forward(self, states: States) -> Tensor:
         """-> (B, E)."""

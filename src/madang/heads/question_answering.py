@@ -14,11 +14,13 @@ class QuestionAnswering(Head):
     """Two numbers per token: how likely the answer starts and ends there.
 
     A start or end beyond the text (a window without the answer) is no target. Starts and ends are targets of their own,
-    so the loss of a batch is the mean over both. Padding is never an answer.
+    so the loss of a batch is the mean over both. Padding is never an answer. Labels are not smoothed: the classes are
+    the tokens of a text, so how much of a label each other one gets would depend on how long the text is.
     """
 
     label_names = ("start_positions", "end_positions")
     reads_source = True
+    can_smooth = False
 
     def __init__(self, output: nn.Linear, dropout: float = 0.0, *, start: int = 0) -> None:
         super().__init__()

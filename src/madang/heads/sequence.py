@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from madang.blocks.context import States
 from madang.errors import ConfigError, InputError, unknown_name
 from madang.heads.head import Head, moved_right
-from madang.ops.losses import binary_cross_entropy, count_labels, cross_entropy, squared_error
+from madang.ops.losses import binary_cross_entropy, count_labels, squared_error
 
 PROBLEMS = ("regression", "single_label_classification", "multi_label_classification")
 
@@ -36,6 +36,7 @@ class SequenceClassification(Head):
             raise unknown_name("problem_type", problem, PROBLEMS)
         self.pool, self.transform, self.output = pool, transform or nn.Identity(), output
         self.problem, self.start = problem, start
+        self.first_only = getattr(pool, "first_only", False)
 
     def forward(self, states: States) -> dict[str, Tensor]:
         """-> logits (B, classes)."""
@@ -51,7 +52,12 @@ class SequenceClassification(Head):
         problem = self.kind(target)
         if problem == "single_label_classification":
             self._check_classes(logits, target)
-            return cross_entropy(logits, target)
+            return self.cross_entropy(logits, target)
+        if self.smoothing:
+            raise InputError(
+                f"labels of the type {target.dtype} say {problem}, where label smoothing has no meaning: leave "
+                "label_smoothing_factor at 0, or give whole numbers (class ids)."
+            )
         if target.numel() != logits.numel():
             raise InputError(
                 f"labels of shape {tuple(target.shape)} do not fit logits of shape {tuple(logits.shape)} ({problem}): "
@@ -59,6 +65,13 @@ class SequenceClassification(Head):
             )
         loss = squared_error if problem == "regression" else binary_cross_entropy
         return loss(logits, target.view_as(logits))
+
+    @property
+    def can_smooth(self) -> bool:
+        """Not regression, nor several classes at once; where only the labels tell, `loss` refuses these."""
+        if self.problem is not None:
+            return self.problem == "single_label_classification"
+        return self.output.out_features > 1
 
     def count(self, labels: Mapping[str, Tensor]) -> Tensor:
         """Texts, or texts times classes."""

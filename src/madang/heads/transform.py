@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from madang.blocks.layers import Linear
+from madang.blocks.layers import Dropout, Linear
 from madang.ops.activations import activation
 
 
@@ -20,7 +20,7 @@ class DenseTransform(nn.Module):
         dropout_after: float = 0.0,
     ) -> None:
         super().__init__()
-        self.dropout_before, self.dropout_after = nn.Dropout(dropout_before), nn.Dropout(dropout_after)
+        self.dropout_before, self.dropout_after = Dropout(dropout_before), Dropout(dropout_after)
         self.dense = Linear(hidden, size or hidden)
         self.activation = activation(act)
         self.norm = norm or nn.Identity()
@@ -30,5 +30,5 @@ class DenseTransform(nn.Module):
         return self.dropout_after(self.norm(self.activation(self.dense(self.dropout_before(x)))))
 
 
-class Dropped(nn.Dropout):
+class Dropped(Dropout):
     """Nothing but dropout. BERT's classification heads."""

@@ -13,16 +13,26 @@ from madang.errors import InputError
 IGNORED = -100  # a label that is not a target
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Sum of -log softmax(logits)[label] over labels that are not IGNORED: (…, C), (…) -> ()."""
+def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Sum of -log softmax(logits)[label] over labels that are not IGNORED: (…, C), (…) -> ().
+
+    `smoothing` is the part of a label that is spread evenly over all classes (Szegedy et al. 2016): with it a target's
+    loss is (1 - smoothing) * -log p[label] + smoothing * the mean over classes of -log p.
+    """
     if labels.numel() != logits.numel() // logits.shape[-1]:
         raise InputError(f"labels of shape {tuple(labels.shape)} do not fit logits of shape {tuple(logits.shape)}.")
     # on a GPU this look would make the loop wait; there the kernel itself stops at a wrong class
-    if labels.device.type == "cpu" and labels.numel() and int(labels.max()) >= logits.shape[-1]:
-        raise InputError(f"label {int(labels.max())} does not exist: there are {logits.shape[-1]} classes, from 0.")
+    if labels.device.type == "cpu" and labels.numel():
+        wrong = labels[(labels >= logits.shape[-1]) | ((labels < 0) & (labels != IGNORED))]
+        if len(wrong):
+            raise InputError(f"label {int(wrong[0])} does not exist: there are {logits.shape[-1]} classes, from 0.")
     # float32: a sum over thousands of tokens in half precision loses the last ones
     return functional.cross_entropy(
-        logits.flatten(0, -2).float(), labels.flatten().long(), ignore_index=IGNORED, reduction="sum"
+        logits.flatten(0, -2).float(),
+        labels.flatten().long(),
+        ignore_index=IGNORED,
+        reduction="sum",
+        label_smoothing=smoothing,
     )
 
 

@@ -8,6 +8,7 @@ A body packs its input once, at the entrance, and unpacks once, at the exit. In 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -32,6 +33,10 @@ class Padded:
     def unpack(self, x: Tensor) -> Tensor:
         """(B, T, …) stays as it is."""
         return x
+
+    def has_empty(self) -> bool:
+        """Whether some text has no token at all."""
+        return self.mask is not None and not bool(self.mask.any(1).all())
 
     def first(self, x: Tensor) -> Tensor:
         """The first real token of each text: (B, T, E) -> (B, E)."""
@@ -73,10 +78,14 @@ class Packed:
         full = x.new_zeros(self.batch * self.width, *x.shape[1:])
         return full.index_copy(0, self.cells, x).unflatten(0, (self.batch, self.width))
 
+    def has_empty(self) -> bool:
+        """Whether some text has no token at all."""
+        return self.lengths[0] == 0
+
     def first(self, x: Tensor) -> Tensor:
         """The first real token of each text: (N, E) -> (B, E); zeros for a text without tokens."""
-        starts = torch.tensor((0, *self.lengths[:-1]), device=x.device).cumsum(0)
-        real = torch.tensor([length > 0 for length in self.lengths], device=x.device)
+        starts = torch.tensor((0, *self.lengths[:-1])).cumsum(0).to(x.device, non_blocking=True)
+        real = torch.tensor([length > 0 for length in self.lengths]).to(x.device, non_blocking=True)
         taken = x.index_select(0, starts.clamp(max=len(x) - 1)) * real.unsqueeze(-1)
         return torch.empty_like(taken).index_copy(0, self.order, taken)
 
@@ -100,18 +109,81 @@ def choose_layout(shape: tuple[int, int], mask: Tensor | None, *, pack: bool = T
     batch, width = shape
     if mask is None:
         return Padded(batch, width)
+    device, mask = mask.device, readable(mask)
     visible = mask != 0
     lengths = visible.sum(1)
     listed: list[int] = lengths.tolist()
     if all(length == width for length in listed):
         return Padded(batch, width)
     if not pack or not any(listed) or _has_holes(visible, lengths):
-        return Padded(batch, width, visible)
+        return Padded(batch, width, visible.to(device, non_blocking=True))
     order = sorted(range(batch), key=listed.__getitem__)
     ascending = tuple(listed[row] for row in order)
     rows = torch.tensor(order, device=mask.device)
-    sorted_cells = torch.arange(batch * width, device=mask.device).view(batch, width)[rows]
-    return Packed(batch, width, sorted_cells[visible[rows]], _runs(ascending), rows, ascending)
+    cells = torch.arange(batch * width, device=mask.device).view(batch, width)[rows][visible[rows]]
+    cells, rows = cells.to(device, non_blocking=True), rows.to(device, non_blocking=True)
+    return Packed(batch, width, cells, _runs(ascending), rows, ascending)
+
+
+def mask_on(device: torch.device, mask: Tensor) -> Tensor:
+    """The mask (B, T) of a batch on the device of the model, with the one it was made from kept beside it.
+
+    `choose_layout` reads that one: to read it off a GPU, the program would have to wait for all work under way.
+    """
+    moved = mask.to(device, non_blocking=True)
+    if moved is not mask and not moved.is_inference():
+        moved.before = (mask, moved._version)  # type: ignore[attr-defined]
+    return moved
+
+
+def readable(mask: Tensor) -> Tensor:
+    """What `mask_on` moved, unless somebody has written into the mask since; else the mask itself."""
+    before, version = getattr(mask, "before", (mask, None))
+    if version is None or version != mask._version:
+        return mask
+    assert isinstance(before, Tensor)
+    return before
+
+
+@dataclass(frozen=True)
+class Row:
+    """A single row made of several texts, one after the other, and the rectangle with one text in each row.
+
+    (1, N, …) <-> (B, T, …), B being the number of texts and T the tokens of the longest.
+    """
+
+    lengths: tuple[int, ...]
+    mask: Tensor  # (B, T), 1 = real
+    cells: Tensor  # (N,) where each token stands in the flattened (B * T) rectangle
+
+    def apart(self, x: Tensor) -> Tensor:
+        """(1, N, …) -> (B, T, …), zeros where there is no token."""
+        full = x.new_zeros(self.mask.numel(), *x.shape[2:])
+        return full.index_copy(0, self.cells, x[0]).unflatten(0, self.mask.shape)
+
+    def together(self, x: Tensor) -> Tensor:
+        """(B, T, …) -> (1, N, …)."""
+        return x.flatten(0, 1).index_select(0, self.cells)[None]
+
+    def pairs_together(self, x: Tensor) -> Tensor:
+        """One number per pair of tokens of a text, (B, H, T, T) -> (1, H, N, N), zeros between texts."""
+        blocks = [x[text, :, :length, :length] for text, length in enumerate(self.lengths)]
+        return torch.stack([torch.block_diag(*heads) for heads in zip(*blocks, strict=True)])[None]
+
+
+def texts_in_row(positions: Tensor) -> Row | None:
+    """The texts of a row, by its positions (1, N): a text begins wherever they begin anew. None when they never do.
+
+    Positions count as those of several texts when each step is one up, or back to where the row began.
+    """
+    ups, first = positions[0, 1:] == positions[0, :-1] + 1, positions[0, 1:] == positions[0, 0]
+    if bool(ups.all()) or not bool((ups | first).all()):
+        return None
+    starts = [0, *((~ups).nonzero().squeeze(1) + 1).tolist(), positions.shape[1]]
+    lengths = tuple(end - start for start, end in pairwise(starts))
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    device = positions.device
+    return Row(lengths, mask.long().to(device), mask.flatten().nonzero().squeeze(1).to(device))
 
 
 def _has_holes(visible: Tensor, lengths: Tensor) -> bool:

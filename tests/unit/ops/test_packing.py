@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from madang.ops.packing import Packed, Padded, choose_layout
+from madang.ops.packing import Packed, Padded, choose_layout, texts_in_row
 
 
 def mask_of(lengths, width, side="right"):
@@ -106,3 +106,29 @@ def test_packing_lets_gradients_through():
     x = torch.randn(2, 4, 3, requires_grad=True)
     layout.unpack(layout.pack(x)).sum().backward()
     assert torch.equal(x.grad, mask_of([4, 2], 4).unsqueeze(-1).expand(-1, -1, 3).float())
+
+
+@given(st.lists(st.integers(1, 6), min_size=2, max_size=6), st.integers(0, 3))
+@settings(max_examples=100, deadline=None)
+def test_texts_of_a_row_are_taken_apart_and_put_together_again(lengths, start):
+    positions = torch.cat([torch.arange(start, start + length) for length in lengths])[None]
+    row = texts_in_row(positions)
+    assert row.lengths == tuple(lengths)
+    x = torch.randn(1, sum(lengths), 3)
+    apart = row.apart(x)
+    assert apart.shape == (len(lengths), max(lengths), 3)
+    assert torch.equal(row.mask, mask_of(lengths, max(lengths)))
+    assert not apart[row.mask == 0].any()
+    assert torch.equal(apart[0, : lengths[0]], x[0, : lengths[0]])
+    assert torch.equal(row.together(apart), x)
+
+
+def test_numbers_of_pairs_stay_within_their_texts():
+    row = texts_in_row(torch.tensor([[0, 1, 0]]))
+    together = row.pairs_together(torch.arange(1, 17).view(2, 2, 2, 2))
+    assert together[0, 1].tolist() == [[5, 6, 0], [7, 8, 0], [0, 0, 13]]
+
+
+def test_positions_that_do_not_begin_anew_are_one_text():
+    for positions in ([0, 1, 2], [4, 5, 6], [0, 1, 3], [3, 2, 1, 0], [0, 1, 2, 1, 2], [7]):
+        assert texts_in_row(torch.tensor([positions])) is None
