@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,39 @@ def push_saved(
         except hub_failures() as error:
             raise explained(error, repo_id, repo_type, revision) from error
     return str(commit.pr_url or commit.commit_url)
+
+
+def push_folder(
+    folder: str | os.PathLike[str],
+    repo_id: str,
+    *,
+    commit_message: str,
+    path_in_repo: str = "",
+    ignore: Iterable[str] = (),
+    delete: Iterable[str] = (),
+    private: bool | None = None,
+    token: str | bool | None = None,
+    revision: str | None = None,
+) -> str:
+    """Upload what is in `folder` to `path_in_repo` of the model repository `repo_id`; returns the commit's address.
+
+    `ignore` and `delete` are patterns (`optimizer*`): of files here that are not sent, and of files there, below
+    `path_in_repo`, that go in the same commit unless they are sent anew. Otherwise as `push_saved`.
+    """
+    api, repo_id = open_for_writing(repo_id, private=private, token=token, revision=revision)
+    try:
+        commit = api.upload_folder(
+            repo_id=repo_id,
+            folder_path=os.fspath(folder),
+            path_in_repo=path_in_repo,
+            commit_message=commit_message,
+            revision=revision,
+            ignore_patterns=list(ignore),
+            delete_patterns=list(delete) or None,
+        )
+    except hub_failures() as error:
+        raise explained(error, repo_id, "model", revision) from error
+    return str(commit.commit_url)
 
 
 def open_for_writing(

@@ -1,17 +1,34 @@
-"""What can be hooked into the training loop: the events, what each is told, and the two that show progress."""
+"""What can be hooked into the training loop: the events, what each is told, and the one that follows the strategies."""
 
 import dataclasses
 import json
-import sys
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
-from madang import settings
-from madang.errors import InputError
+from madang.errors import CheckpointError, InputError
+from madang.writing import write_text
 
 if TYPE_CHECKING:
     from madang.training.arguments import TrainingArguments
+
+
+class ExportableState:
+    """Something whose state is kept in checkpoints: what it was made with (`args`) and what it came to know since
+    (`attributes`), both as JSON can hold them."""
+
+    def state(self) -> dict[str, dict[str, Any]]:
+        """{"args": {…}, "attributes": {…}}."""
+        raise NotImplementedError(f"{type(self).__name__} must say its state: override state().")
+
+    @classmethod
+    def from_state(cls, state: dict[str, dict[str, Any]]) -> Self:
+        """A new one that stands where the one with this `state` stood."""
+        made = cls(**state["args"])
+        vars(made).update(state["attributes"])
+        return made
 
 
 @dataclass
@@ -25,25 +42,76 @@ class TrainerState:
     max_steps: int = 0
     """Optimizer steps in all."""
     num_train_epochs: int = 0
+    logging_steps: float = 500
+    eval_steps: float | None = None
+    save_steps: float = 500
     train_batch_size: int | None = None
+    num_input_tokens_seen: int = 0
+    best_metric: float | None = None
+    """The best value so far of `metric_for_best_model`."""
+    best_global_step: int | None = None
+    best_model_checkpoint: str | None = None
+    """The folder of the checkpoint that has it."""
     log_history: list[dict[str, Any]] = field(default_factory=list)
     """Everything that was logged, each with its step."""
+    is_local_process_zero: bool = True
+    is_world_process_zero: bool = True
+    """Whether this is the process that prints, reports and saves."""
+    is_hyper_param_search: bool = False
+    trial_name: str | None = None
+    trial_params: dict[str, Any] | None = None
+    stateful_callbacks: Any = field(default_factory=dict)
+    """States by class name, a list of them where a class is there twice. May be given as the callbacks themselves."""
     run_name: str | None = None
+    """Not kept in checkpoints: they have the arguments beside them."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.stateful_callbacks, dict):
+            self.stateful_callbacks = states_of(self.stateful_callbacks or ())
 
     def to_json(self) -> str:
-        """As kept in checkpoints."""
-        return json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True) + "\n"
+        """As kept in checkpoints, under the names that transformers reads."""
+        kept = dataclasses.asdict(self)
+        del kept["run_name"]
+        return json.dumps(kept, indent=2, sort_keys=True) + "\n"
+
+    def save_to_json(self, path: str | os.PathLike[str]) -> None:
+        """Write the file, aside first."""
+        write_text(path, self.to_json())
+
+    @classmethod
+    def load_from_json(cls, path: str | os.PathLike[str]) -> Self:
+        """From a checkpoint's `trainer_state.json`, also one that transformers wrote; unknown fields are left out.
+
+        Raises CheckpointError for a file that is no such thing.
+        """
+        try:
+            found = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{os.fspath(path)} cannot be read: {error}") from error
+        if not isinstance(found, dict):
+            raise CheckpointError(f"{os.fspath(path)} should hold a JSON object, but it is a {type(found).__name__}.")
+        known = {field.name for field in dataclasses.fields(cls)}
+        # null stands for "never set" in files of others; where None is no value here, the default is meant
+        optional = {"eval_steps", "train_batch_size", "best_metric", "best_global_step", "best_model_checkpoint"}
+        optional |= {"trial_name", "trial_params", "run_name"}
+        given = {name: value for name, value in found.items() if name in known}
+        return cls(**{name: value for name, value in given.items() if value is not None or name in optional})
 
 
 @dataclass
-class TrainerControl:
+class TrainerControl(ExportableState):
     """What the loop should do next; callbacks set these, the loop acts and clears them."""
 
     should_training_stop: bool = False
     should_epoch_stop: bool = False
-    should_log: bool = False
-    should_evaluate: bool = False
     should_save: bool = False
+    should_evaluate: bool = False
+    should_log: bool = False
+
+    def state(self) -> dict[str, dict[str, Any]]:
+        """All five flags."""
+        return {"args": dict(vars(self)), "attributes": {}}
 
 
 class TrainerCallback:
@@ -101,8 +169,16 @@ class TrainerCallback:
         """An upload to a hub begins."""
 
 
-_TIMES = ("_runtime", "_samples_per_second", "_steps_per_second")
 EVENTS = tuple(name for name in vars(TrainerCallback) if name.startswith("on_"))
+
+
+def states_of(callbacks: Iterable[Any]) -> dict[str, Any]:
+    """The states of those that have one, by class name; a list of states where a class is there more than once."""
+    found: dict[str, list[Any]] = {}
+    for callback in callbacks:
+        if isinstance(callback, ExportableState):
+            found.setdefault(type(callback).__name__, []).append(callback.state())
+    return {name: states[0] if len(states) == 1 else states for name, states in found.items()}
 
 
 class Callbacks:
@@ -138,126 +214,29 @@ class Callbacks:
 
 
 class FlowCallback(TrainerCallback):
-    """Sets the flags as the strategies in the arguments say."""
+    """Sets the flags as the strategies in the arguments say.
+
+    Where steps are counted, the last one is evaluated and saved as well: what training ends with is what one wants to
+    see and keep. Nothing is evaluated before `eval_delay` (steps, or epochs where epochs are counted).
+    """
 
     def on_step_end(
         self, args: "TrainingArguments", state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         step, total = state.global_step, state.max_steps
+        last = step >= total
         first = step == 1 and args.logging_first_step
         if first or (args.logging_strategy == "steps" and step % args.steps("logging_steps", total) == 0):
             control.should_log = True
-        if args.eval_strategy == "steps" and step % args.steps("eval_steps", total) == 0:
-            control.should_evaluate = True
-        if args.save_strategy == "steps" and step % args.steps("save_steps", total) == 0:
-            control.should_save = True
-        if step >= total:
-            control.should_training_stop = True
+        if args.eval_strategy == "steps" and step >= args.eval_delay:
+            control.should_evaluate |= last or step % args.steps("eval_steps", total) == 0
+        if args.save_strategy == "steps":
+            control.should_save |= last or step % args.steps("save_steps", total) == 0
+        control.should_training_stop |= last
 
     def on_epoch_end(
         self, args: "TrainingArguments", state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         control.should_log |= args.logging_strategy == "epoch"
-        control.should_evaluate |= args.eval_strategy == "epoch"
+        control.should_evaluate |= args.eval_strategy == "epoch" and state.epoch >= args.eval_delay
         control.should_save |= args.save_strategy == "epoch"
-
-
-class PrinterCallback(TrainerCallback):
-    """Prints what is logged, as dicts."""
-
-    def on_log(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        logs = kwargs.get("logs") or {}
-        sys.stdout.write(f"{logs}\n")
-
-
-class ProgressCallback(TrainerCallback):
-    """A bar with the latest loss, and a line of a table for every evaluation (or every epoch without any)."""
-
-    def __init__(self) -> None:
-        self._training: Any = None
-        self._evaluating: Any = None
-        self._running = False
-        self._told = (0.0, 0)  # sum of losses and number of steps at the line before
-        self._heading: list[str] | None = None
-
-    def on_train_begin(
-        self, args: "TrainingArguments", state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        self._training = _bar(state.max_steps, args.run_name or "training", leave=True)
-        self._running, self._told, self._heading = True, (0.0, 0), None
-
-    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        if self._training is None or not self._training.update(state.global_step - self._training.n):
-            return
-        device = getattr(kwargs.get("model"), "device", None)
-        if str(device) == "cpu":  # elsewhere reading the loss would make the program wait for the device
-            mean = kwargs["meter"].recent_mean()
-            self._training.set_postfix(loss="-" if mean is None else f"{mean:.4f}", refresh=False)
-
-    def on_prediction_step(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        loader = kwargs.get("eval_dataloader")
-        if self._evaluating is None:
-            total = len(loader) if loader is not None and hasattr(loader, "__len__") else None
-            self._evaluating = _bar(total, "evaluating", leave=False)
-        if self._evaluating is not None:
-            self._evaluating.update(1)
-
-    def on_evaluate(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self._close_evaluating()
-        if self._running:
-            self._line(state, kwargs["meter"], kwargs.get("metrics") or {})
-
-    def on_predict(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self._close_evaluating()
-
-    def on_epoch_end(
-        self, args: "TrainingArguments", state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        if args.eval_strategy == "no":
-            self._line(state, kwargs["meter"], {})
-
-    def on_train_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        if self._training is not None:
-            self._training.close()
-        self._training, self._running = None, False
-
-    def _close_evaluating(self) -> None:
-        if self._evaluating is not None:
-            self._evaluating.close()
-        self._evaluating = None
-
-    def _line(self, state: TrainerState, meter: Any, metrics: dict[str, Any]) -> None:
-        """One line of the table, with a heading when its columns are new; the loss is the mean since the last line."""
-        total, steps = meter.totals()
-        new = steps - self._told[1]
-        cells = {"epoch": f"{state.epoch:.2f}", "step": str(state.global_step)}
-        cells["training loss"] = f"{(total - self._told[0]) / new:.4f}" if new else "-"
-        self._told = (total, steps)
-        for name, value in metrics.items():
-            if isinstance(value, float) and name != "epoch" and not name.endswith(_TIMES):
-                cells[_heading(name)] = f"{value:.4f}"
-        lines = [] if self._heading == list(cells) else ["  ".join(f"{name:>{_width(name)}}" for name in cells)]
-        self._heading = list(cells)
-        lines.append("  ".join(f"{value:>{_width(name)}}" for name, value in cells.items()))
-        for line in lines:
-            if self._training is not None:
-                self._training.write(line, file=sys.stdout)
-            else:
-                sys.stdout.write(f"{line}\n")
-
-
-def _heading(name: str) -> str:
-    return "validation loss" if name == "eval_loss" else name.removeprefix("eval_").replace("_", " ")
-
-
-def _width(name: str) -> int:
-    return max(8, len(name))
-
-
-def _bar(total: int | None, label: str, *, leave: bool) -> Any:
-    """A progress bar, or None where the settings want none."""
-    if not settings.progress_bars():
-        return None
-    from tqdm import tqdm
-
-    return tqdm(total=total, desc=label, leave=leave, unit="step")
