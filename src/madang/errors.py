@@ -58,6 +58,14 @@ class CheckpointError(MadangError, OSError):
     """A file is there but cannot be read, or its tensors do not fit the model."""
 
 
+class OutOfMemoryError(MadangError, MemoryError):
+    """A step of training needed more memory than there is; the message says what lowers it."""
+
+
+class TrainingError(MadangError, ArithmeticError):
+    """Training cannot go on: the loss is no number any more."""
+
+
 class DatasetNotFoundError(MissingFileError, FileNotFoundError):
     """A dataset, or a revision of it, that is neither here nor on the hub, or that its reader may not see."""
 

@@ -23,13 +23,13 @@ def accuracy(labels: ArrayLike, predictions: ArrayLike) -> float:
 def precision(labels: ArrayLike, predictions: ArrayLike, average: str | None = "macro") -> Any:
     """Of what was predicted to be a class, the part that is; see `f1` for `average`."""
     right, predicted, true = _counts(labels, predictions)
-    return _averaged(right, predicted, true, average)
+    return averaged(right, predicted, true, average)
 
 
 def recall(labels: ArrayLike, predictions: ArrayLike, average: str | None = "macro") -> Any:
     """Of what is a class, the part that was predicted to be; see `f1` for `average`."""
     right, _, true = _counts(labels, predictions)
-    return _averaged(right, true, true, average)
+    return averaged(right, true, true, average)
 
 
 def f1(labels: ArrayLike, predictions: ArrayLike, average: str | None = "macro") -> Any:
@@ -39,7 +39,7 @@ def f1(labels: ArrayLike, predictions: ArrayLike, average: str | None = "macro")
     "micro" counts all classes together, None gives an array with one score per class in sorted order.
     """
     right, predicted, true = _counts(labels, predictions)
-    return _averaged(2 * right, predicted + true, true, average)
+    return averaged(2 * right, predicted + true, true, average)
 
 
 def confusion_matrix(
@@ -64,7 +64,12 @@ def confusion_matrix(
 
 def matthews(labels: ArrayLike, predictions: ArrayLike) -> float:
     """Matthews' correlation for any number of classes, -1 to 1; 0 is chance. 0 too where only one class occurs."""
-    table = confusion_matrix(labels, predictions).astype(np.float64)
+    return correlation(confusion_matrix(labels, predictions))
+
+
+def correlation(table: np.ndarray[Any, Any]) -> float:
+    """Matthews' correlation of a confusion matrix."""
+    table = table.astype(np.float64)
     true, predicted, total = table.sum(1), table.sum(0), table.sum()
     above = table.trace() * total - true @ predicted
     below = np.sqrt((total**2 - predicted @ predicted) * (total**2 - true @ true))
@@ -93,7 +98,8 @@ def _counts(labels: ArrayLike, predictions: ArrayLike) -> tuple[Counts, Counts, 
     return table.diagonal(), table.sum(0), table.sum(1)
 
 
-def _averaged(above: Counts, below: Counts, true: Counts, average: str | None) -> Any:
+def averaged(above: Counts, below: Counts, true: Counts, average: str | None) -> Any:
+    """Scores above / below, one per class, as one number; see `f1` for `average`."""
     if average == "micro":
         return float(above.sum() / below.sum())
     scores = np.divide(above, below, out=np.zeros_like(above), where=below > 0)

@@ -13,6 +13,7 @@ from madang.errors import ConfigError, unknown_name
 from madang.training.adafactor import Adafactor
 from madang.training.lion import Lion
 from madang.training.muon import Muon
+from madang.training.used_rows import UsedRowsAdamW
 
 
 class AdamW(torch.optim.AdamW):
@@ -119,11 +120,14 @@ def make_optimizer(
     betas: tuple[float, float],
     eps: float,
     options: str | Mapping[str, Any] | None = None,
+    *,
+    by_rows: bool = False,
 ) -> torch.optim.Optimizer:
     """The optimizer called `name` over groups of parameters.
 
     `betas` go to AdamW and Lion, `eps` to AdamW; the others have numbers of their own, which `options` (see
     `parse_options`) change. Adafactor follows `lr`, without relative steps and without scaling by the parameter.
+    `by_rows`: AdamW that also takes sparse gradients, where its one kernel can be used.
     """
     if name not in OPTIMIZERS:
         raise unknown_name("optimizer", name, OPTIMIZERS)
@@ -137,6 +141,7 @@ def make_optimizer(
         settings = {"scale_parameter": False, "relative_step": False}
     if _can_fuse(name, groups) and not given.keys() & {"fused", "foreach", "differentiable"}:
         settings["fused"] = True
+        make = UsedRowsAdamW if by_rows and make is torch.optim.AdamW else make
     groups = _hidden_apart(groups) if make is Muon else [_without(group, "hidden") for group in groups]
     return make(groups, lr=lr, **{**settings, **given})  # type: ignore[call-arg]
 

@@ -1,41 +1,33 @@
 """The familiar Trainer: it translates arguments and offers places to override; `loop.train` does the training."""
 
-import contextlib
-import functools
-import inspect
 import re
+import shutil
 import sys
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from madang.errors import InputError
+from madang import client
+from madang.errors import InputError, MadangError, UnknownNameError, unknown_name
 from madang.notices import notice
-from madang.ops.devices import best_device
-from madang.training import data, loop, prediction, saving
-from madang.training.arguments import TrainingArguments
-from madang.training.callbacks import (
-    Callbacks,
-    FlowCallback,
-    PrinterCallback,
-    ProgressCallback,
-    TrainerControl,
-    TrainerState,
-)
-from madang.training.collate import DataCollatorWithPadding, default_data_collator
-from madang.training.optimizer import make_optimizer, parameter_groups
-from madang.training.results import EvalPrediction, PredictionOutput, TrainOutput
-from madang.training.schedule import get_scheduler
-from madang.training.seed import set_seed
+from madang.training import checkpointing, loop, saving, seed
+from madang.training.callbacks import TrainerControl, states_of
+from madang.training.card import model_card, write_card
+from madang.training.curve import draw_curve
+from madang.training.early_stopping import EarlyStoppingCallback
+from madang.training.learning import Learning
+from madang.training.loop import Plan, Position
+from madang.training.memory import Memory
+from madang.training.results import TrainOutput
+from madang.training.search import default_objective, default_space, search
 
 _REPOSITORY = re.compile(r"^[\w.-]+/[\w.-]+$")
 
 
-class Trainer:
+class Trainer(Learning):
     """Trains, evaluates and applies a model.
 
     >>> trainer = Trainer(model, TrainingArguments("out"), train_dataset=train, tokenizer=tokenizer)  # doctest: +SKIP
@@ -48,330 +40,252 @@ class Trainer:
     `create_scheduler`, `get_train_dataloader`, `get_eval_dataloader`, `log`; or pass callbacks.
     """
 
-    def __init__(
+    plan = Plan(steps=0, epochs=0, batches_per_epoch=1, accumulation=1)
+    memory: Memory
+
+    def train(
         self,
-        model: nn.Module | None = None,
-        args: TrainingArguments | None = None,
-        data_collator: Callable[[list[Any]], Any] | None = None,
-        train_dataset: Any = None,
-        eval_dataset: Any = None,
-        tokenizer: Any = None,
-        model_init: Callable[[], nn.Module] | None = None,
-        compute_metrics: Callable[[EvalPrediction], Mapping[str, Any]] | None = None,
-        callbacks: Iterable[Any] | None = None,
-        optimizers: tuple[Any, Any] = (None, None),
-        preprocess_logits_for_metrics: Callable[[Any, Any], Any] | None = None,
+        resume_from_checkpoint: str | bool | None = None,
+        trial: Any = None,
+        ignore_keys_for_eval: list[str] | None = None,
         *,
-        processing_class: Any = None,
-    ) -> None:
-        self.args = args if args is not None else TrainingArguments()
-        if (model is None) == (model_init is None):
-            raise InputError("give either a model or model_init, a function that makes one.")
-        self.processing_class = processing_class if processing_class is not None else tokenizer
-        self.train_dataset, self.eval_dataset = train_dataset, eval_dataset
-        self.compute_metrics, self.preprocess_logits_for_metrics = compute_metrics, preprocess_logits_for_metrics
-        self.model_init = model_init
-        self.optimizer, self.lr_scheduler = optimizers
-        if data_collator is None:
-            padding = self.processing_class is not None and hasattr(self.processing_class, "pad")
-            data_collator = DataCollatorWithPadding(self.processing_class) if padding else default_data_collator
-        self.data_collator = data_collator
-        self.device = self._choose_device()
-        if model_init is not None:
-            set_seed(self.args.seed)
-            model = model_init()
-        assert model is not None
-        self.model: Any = model.to(self.device)
-        self.label_names = data.label_names(self.model, self.args.label_names)
+        model_path: str | None = None,
+    ) -> TrainOutput:
+        """Train as the arguments say; returns (global_step, training_loss, metrics).
 
-        self.state = TrainerState(run_name=self.args.run_name, train_batch_size=self.args.per_device_train_batch_size)
-        self.control = TrainerControl()
-        self.meter = loop.Meter()
-        self.gradient_norm: Tensor | None = None
-        self._step_targets: int | None = None
-        progress = PrinterCallback if self.args.disable_tqdm else ProgressCallback
-        self.callbacks = Callbacks([FlowCallback, *(callbacks or ()), progress])
-        self.fire("on_init_end")
-
-    @property
-    def tokenizer(self) -> Any:
-        """The older name of `processing_class`."""
-        return self.processing_class
-
-    # ---- training
-
-    def train(self, resume_from_checkpoint: str | bool | None = None) -> TrainOutput:
-        """Train as the arguments say; returns (global_step, training_loss, metrics)."""
-        if resume_from_checkpoint:
-            raise InputError(
-                "this version cannot resume: its checkpoints hold the model, but not the optimizer's state. To train "
-                "on from the weights alone, load the model from a checkpoint's folder with from_pretrained."
-            )
-        set_seed(self.args.seed)
-        if self.model_init is not None:
-            self.model = self.model_init().to(self.device)
-            self.optimizer = self.lr_scheduler = None
-        self._say_what_may_surprise()
-        batches = self.get_train_dataloader()
-        plan = loop.Plan.of(self.args, batches)
-        self.state = TrainerState(
-            max_steps=plan.steps,
-            num_train_epochs=plan.epochs,
-            train_batch_size=self.args.per_device_train_batch_size,
-            run_name=self.args.run_name,
+        `resume_from_checkpoint` is a checkpoint's folder, or True for the newest in the output folder: training goes on
+        from there as if it had never stopped. `trial` is what `model_init` gets in a search of hyper-parameters.
+        """
+        wanted = next(
+            (w for w in (resume_from_checkpoint, model_path) if w is not None), self.args.resume_from_checkpoint
         )
+        output = Path(self.args.output_dir)
+        if self.processes.is_main:
+            checkpointing.clean_up(output)
+        self.processes.wait()
+        folder = checkpointing.find(wanted, output) if wanted else None
+        seed.enable_full_determinism(self.args.seed) if self.args.full_determinism else seed.set_seed(self.args.seed)
+        if self.model_init is not None:
+            self._take_model(None, trial)
+        if self.processes.is_main:
+            self._say_what_may_surprise(resuming=folder is not None)
+        self._begin()
+        self.processes.draw_apart(self.args.seed)
+        start = checkpointing.restore(self, folder) if folder is not None else Position()
+        with self._learning():
+            self._check_evaluation()
+            self._check_metric()
+            self.control.should_evaluate = self.args.eval_on_start and folder is None
+            return loop.train(self, self.plan, start)
+
+    def _begin(self) -> None:
+        """Everything fresh: batches, plan, state, optimizer."""
+        self.train_batches = self.get_train_dataloader()
+        self.plan = Plan.of(self.args, self.train_batches)
+        self.state = self.new_state(max_steps=self.plan.steps, num_train_epochs=self.plan.epochs)
         vars(self.control).update(vars(TrainerControl()))
-        self.meter = loop.Meter()
+        self.meter, self.memory, self.position = loop.Meter(), Memory(self), Position()
+        self.resuming = self._first_bad_step = None
         if self.args.gradient_checkpointing:
             self._checkpoint_gradients()
-        self.create_optimizer_and_scheduler(plan.steps)
-        self._train_batches = batches
-        result = loop.train(self, batches, plan)
-        if self.args.push_to_hub:
-            self.push_to_hub()
-        return result
+        self.model_wrapped = self.processes.wrapped(self._compiled(), self.args)
+        self.optimizer, self.lr_scheduler = self.given_optimizers
+        self.create_optimizer_and_scheduler(self.plan.steps)
+        if self.args.fp16:
+            self.scaler = torch.amp.GradScaler(self.device.type)
 
-    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: int | None = None) -> Tensor:
-        """Forward and backward of one micro-batch; returns its share of the step's loss.
-
-        `num_items_in_batch` is the number of targets in all micro-batches of this optimizer step.
-        """
-        model.train()
-        inputs = self.prepare_inputs(inputs)
-        targets = num_items_in_batch if num_items_in_batch is not None else self._step_targets
-        with self.autocast():
-            if targets is None:
-                loss = self.compute_loss(model, inputs)
-            elif _takes(self.compute_loss, "num_items_in_batch"):
-                loss = self.compute_loss(model, inputs, num_items_in_batch=targets)
-            else:  # an override that gives the mean of its own micro-batch
-                loss = self.compute_loss(model, inputs) * (self.count_targets([inputs]) / targets)
-        loss.backward()
-        detached: Tensor = loss.detach()
-        return detached
-
-    def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: int | None = None
-    ) -> Any:
-        """The loss of a batch, or (loss, outputs).
-
-        With `num_items_in_batch` it is the sum over this batch's targets divided by that number; without, the mean over
-        its own. An override that takes the argument must do the same; one that does not gets it done for it.
-        """
-        counts = num_items_in_batch is not None and callable(getattr(model, "count_targets", None))
-        outputs = model(**inputs, num_items_in_batch=num_items_in_batch) if counts else model(**inputs)
-        loss = prediction.loss_of(outputs, inputs, model)
-        if num_items_in_batch is not None and not counts:
-            loss = loss * (self.count_targets([inputs]) / num_items_in_batch)
-        return (loss, outputs) if return_outputs else loss
-
-    def call_training_step(self, model: Any, inputs: dict[str, Any], targets: int) -> Tensor:
-        """`training_step`, with the number of targets where it (perhaps an older override) takes it."""
-        self._step_targets = max(1, targets)
-        if _takes(self.training_step, "num_items_in_batch"):
-            return self.training_step(model, inputs, num_items_in_batch=self._step_targets)
-        return self.training_step(model, inputs)
-
-    def count_targets(self, batches: Iterable[Any]) -> int:
-        """How many targets the loss of these batches averages over: the model counts, or else examples do."""
-        count = getattr(self.model, "count_targets", None)
-        total = 0
-        for batch in batches:
-            labelled = isinstance(batch, Mapping) and any(batch.get(name) is not None for name in self.label_names)
-            total += int(count(batch)) if count is not None and labelled else prediction.batch_size(batch)
-        return total
-
-    def check_loss(self, loss: Tensor) -> None:
-        """Stop before a loss that is no number spoils the weights (on the CPU, where looking costs nothing)."""
-        if loss.device.type == "cpu" and not torch.isfinite(loss):
-            raise InputError(
-                f"the loss became {float(loss)} at step {self.state.global_step + 1}; the weights are those of the "
-                "step before. Lower learning_rate, or look for labels or weights that are not finite."
-            )
-
-    def clip_gradients(self) -> Tensor | None:
-        """Shorten the gradient to `max_grad_norm`; returns how long it was."""
-        if not self.args.max_grad_norm:
-            return None
-        return nn.utils.clip_grad_norm_(self.model.parameters(), self.args.max_grad_norm)
-
-    def create_optimizer_and_scheduler(self, num_training_steps: int) -> None:
-        """Both, where the trainer was not given them."""
-        self.create_optimizer()
-        self.create_scheduler(num_training_steps, self.optimizer)
-
-    def create_optimizer(self, model: Any = None) -> Any:
-        """The optimizer that `optim` names, with weight decay on matrices only."""
-        if self.optimizer is None:
-            args = self.args
-            groups = parameter_groups(model if model is not None else self.model, args.weight_decay)
-            if not groups:
-                raise InputError(
-                    f"{type(self.model).__name__} has no parameter that requires a gradient: nothing to train."
-                )
-            betas = (args.adam_beta1, args.adam_beta2)
-            self.optimizer = make_optimizer(args.optim, groups, args.learning_rate, betas, args.adam_epsilon)
-        return self.optimizer
-
-    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        """The learning rate's schedule that `lr_scheduler_type` names."""
-        if self.lr_scheduler is None:
-            self.lr_scheduler = get_scheduler(
-                self.args.lr_scheduler_type,
-                optimizer if optimizer is not None else self.optimizer,
-                num_warmup_steps=self.args.get_warmup_steps(num_training_steps),
-                num_training_steps=num_training_steps,
-            )
-        return self.lr_scheduler
-
-    # ---- evaluating
-
-    def evaluate(
-        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
-    ) -> dict[str, float]:
-        """Loss, metrics and speed on a dataset (`eval_dataset` of the trainer when not given); logged and returned.
-
-        A dict of datasets is evaluated one by one, under `<prefix>_<name>_…`.
-        """
-        dataset = eval_dataset if eval_dataset is not None else self.eval_dataset
-        if isinstance(dataset, dict):
-            results: dict[str, float] = {}
-            for name, part in dataset.items():
-                results.update(self.evaluate(part, ignore_keys, f"{metric_key_prefix}_{name}"))
-            return results
-        began = time.perf_counter()
-        batches = self.get_eval_dataloader(dataset)
-        passed = prediction.go_through(self, batches, keep=self.compute_metrics is not None)
-        metrics = self._metrics(passed, began, metric_key_prefix)
-        self.log(dict(metrics))
-        metrics["epoch"] = self.state.epoch
-        self.fire("on_evaluate", metrics=metrics, eval_dataloader=batches)
-        return metrics
-
-    def predict(
-        self, test_dataset: Any, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test"
-    ) -> PredictionOutput:
-        """(predictions, label_ids, metrics) for every row, in order; label_ids is None where there are none."""
-        began = time.perf_counter()
-        batches = self.get_test_dataloader(test_dataset)
-        passed = prediction.go_through(self, batches, keep=True)
-        metrics = self._metrics(passed, began, metric_key_prefix)
-        self.fire("on_predict", metrics=metrics, eval_dataloader=batches)
-        return PredictionOutput(passed.predictions, passed.labels, metrics)
-
-    def prediction_step(
-        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: list[str] | None = None
-    ) -> tuple[Tensor | None, Any, Any]:
-        """(loss, logits, labels) of one batch; each None where there is none or it is not asked for."""
-        inputs = self.prepare_inputs(inputs)
-        labels = [inputs[name] for name in self.label_names if inputs.get(name) is not None]
-        loss = None
-        with torch.no_grad(), self.autocast():
-            if labels:
-                loss, outputs = self.compute_loss(model, inputs, return_outputs=True)
-            else:
-                outputs = model(**inputs)
-        if prediction_loss_only:
-            return loss, None, None
-        logits = prediction.predictions_of(outputs, after_loss=bool(labels))
-        return loss, logits, labels[0] if len(labels) == 1 else (tuple(labels) or None)
-
-    def _metrics(self, passed: prediction.Passed, began: float, prefix: str) -> dict[str, float]:
-        metrics: dict[str, float] = {}
-        if passed.loss is not None:
-            metrics[f"{prefix}_loss"] = passed.loss
-        if self.compute_metrics is not None and passed.predictions is not None and passed.labels is not None:
-            computed = self.compute_metrics(EvalPrediction(passed.predictions, passed.labels))
-            for name, value in computed.items():
-                plain = value.item() if hasattr(value, "item") and getattr(value, "size", 1) == 1 else value
-                metrics[name if name.startswith(f"{prefix}_") else f"{prefix}_{name}"] = plain
-        return metrics | loop.speed(prefix, began, passed.examples, passed.batches)
-
-    # ---- data
-
-    def get_train_dataloader(self) -> Any:
-        """Batches to train on, in an order that the seed and the epoch decide."""
-        if self.train_dataset is None:
-            raise InputError("training needs train_dataset.")
-        dataset, args = self.train_dataset, self.args
-        seed = args.seed if args.data_seed is None else args.data_seed
-        sampler = None
-        if hasattr(dataset, "__len__"):
-            if len(dataset) == 0:
-                raise InputError("train_dataset is empty.")
-            lengths = data.text_lengths(dataset) if args.group_by_length else None
-            sampler = data.EpochSampler(len(dataset), seed, args.per_device_train_batch_size, lengths)
-        return self._loader(dataset, args.per_device_train_batch_size, sampler, args.dataloader_drop_last)
-
-    def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
-        """Batches to evaluate, in order."""
-        dataset = eval_dataset if eval_dataset is not None else self.eval_dataset
-        if dataset is None:
-            raise InputError("evaluating needs a dataset: pass one to evaluate(), or eval_dataset= to the Trainer.")
-        return self._loader(dataset, self.args.per_device_eval_batch_size)
-
-    def get_test_dataloader(self, test_dataset: Any) -> Any:
-        """Batches to predict, in order."""
-        return self._loader(test_dataset, self.args.per_device_eval_batch_size)
-
-    def _loader(self, dataset: Any, batch_size: int, sampler: Any = None, drop_last: bool = False) -> Any:
-        return data.loader(
-            dataset,
-            self.data_collator,
-            batch_size=batch_size,
-            model=self.model,
-            labels=self.label_names,
-            drop_unused=self.args.remove_unused_columns,
-            sampler=sampler,
-            drop_last=drop_last,
-            workers=int(self.args.dataloader_num_workers),
-            seed=self.args.seed,
-        )
-
-    def prepare_inputs(self, inputs: Any) -> Any:
-        """A batch on the model's device, its labels under the name the model takes.
-
-        Of what tokenizers add unasked (masks, types), a model gets what it takes.
-        """
-        inputs = _moved(inputs, self.device)
-        if isinstance(inputs, dict):
-            for other in ("label", "label_ids"):  # from collators of the user's own
-                if other in inputs and "labels" in self.label_names and "labels" not in inputs:
-                    inputs["labels"] = inputs.pop(other)
-            taken = data.input_names(self.model)
-            if taken is not None and self.args.remove_unused_columns:
-                for name in ("attention_mask", "token_type_ids", "special_tokens_mask"):
-                    if name not in taken:
-                        inputs.pop(name, None)
-        return inputs
-
-    # ---- saving and telling
-
-    def log(self, logs: dict[str, Any], start_time: float | None = None) -> None:
-        """Keep numbers in `state.log_history`, with epoch and step, and tell the callbacks."""
-        logs = {**logs, "epoch": self.state.epoch}
-        self.state.log_history.append({**logs, "step": self.state.global_step})
-        self.fire("on_log", logs=logs)
+    # ---- telling, evaluating and saving on the way
 
     def log_evaluate_save(self) -> None:
         """Do what the flags of `control` ask for, and clear them."""
-        control = self.control
-        if control.should_log and (mean := self.meter.recent_mean()) is not None:
-            logs = {"loss": mean, "learning_rate": self.lr_scheduler.get_last_lr()[0]}
-            if self.gradient_norm is not None:
-                logs["grad_norm"] = float(self.gradient_norm)
-            self.meter.restart()
-            self.log(logs)
+        control, args = self.control, self.args
+        if control.should_log or control.should_evaluate or control.should_save:
+            self._look_up_bad_step()
+        if control.should_log and self.meter.recent_mean() is not None:
+            self._log_step()
         if control.should_evaluate:
-            self.evaluate()
+            metrics = self.evaluate()
+            if isinstance(self.lr_scheduler, ReduceLROnPlateau):
+                self.lr_scheduler.step(metrics[self._metric_name()])
+            if self._is_best(metrics) and (args.save_strategy == "best" or args.load_best_model_at_end):
+                control.should_save = True
         if control.should_save:
-            saving.save_checkpoint(self)
-            self.fire("on_save")
+            self._save_checkpoint()
         control.should_log = control.should_evaluate = control.should_save = False
+        every = args.torch_empty_cache_steps
+        if every and self.state.global_step % every == 0 and self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
-    def save_model(self, output_dir: str | Path | None = None) -> None:
+    def _log_step(self) -> None:
+        logs = {"loss": self._over_processes(self.meter.recent_mean() or 0.0)}
+        if self.gradient_norm is not None:
+            logs["grad_norm"] = float(self.gradient_norm)
+        logs["learning_rate"] = self.lr_scheduler.get_last_lr()[0]
+        self.meter.restart()
+        self.log(logs)
+
+    def _over_processes(self, value: float) -> float:
+        """The mean of a number over all processes."""
+        return float(self.processes.total(value)) / self.processes.count
+
+    def training_metrics(self, began: float, steps: int) -> dict[str, float]:
+        """What a training that has ended logs: speed and the mean loss of all its steps."""
+        self._look_up_bad_step()
+        examples = self.processes.total(self.meter.examples)
+        metrics = loop.speed("train", began, examples, steps)
+        if self.args.include_num_input_tokens_seen != "no":
+            metrics["train_tokens_per_second"] = round(self.state.num_input_tokens_seen / metrics["train_runtime"], 3)
+        metrics["train_loss"] = self._over_processes(self.meter.whole_mean())
+        metrics = dict(self.processes.told(metrics))  # each has a clock of its own
+        self.log(metrics)
+        return metrics
+
+    def _metric_name(self) -> str:
+        name = self.args.metric_for_best_model or "loss"
+        return name if name.startswith("eval_") else f"eval_{name}"
+
+    def _is_best(self, metrics: Mapping[str, Any]) -> bool:
+        """Whether this evaluation is the best so far by `metric_for_best_model`; then it is remembered."""
+        if self.args.metric_for_best_model is None:
+            return False
+        name, best, state = self._metric_name(), self.state.best_metric, self.state
+        if name not in metrics:
+            raise UnknownNameError(f"the evaluation gave no {name!r}, only {', '.join(sorted(metrics))}.")
+        value = metrics[name]
+        better = best is None or (value > best if self.args.greater_is_better else value < best)
+        if better:
+            state.best_metric, state.best_global_step = value, state.global_step
+        return better
+
+    def _check_evaluation(self) -> None:
+        """Whether there is something to evaluate, where evaluations are asked for."""
+        args = self.args
+        own = not all(
+            getattr(type(self), name).__module__.startswith("madang.") for name in ("evaluate", "get_eval_dataloader")
+        )
+        if self.eval_dataset is None and (args.eval_strategy != "no" or args.eval_on_start) and not own:
+            asking = f"eval_strategy={args.eval_strategy!r}" if args.eval_strategy != "no" else "eval_on_start=True"
+            raise InputError(f"{asking} asks for evaluations, and there is no eval_dataset: give the Trainer one.")
+
+    def _check_metric(self) -> None:
+        """Whether evaluations will give the number that decides which model is best: asked before time is spent."""
+        needed = self.args.metric_for_best_model is not None or isinstance(self.lr_scheduler, ReduceLROnPlateau)
+        if not needed or self.args.eval_strategy == "no":
+            if needed and self.args.eval_strategy == "no" and not self.args.eval_on_start:
+                raise InputError(
+                    "which model is best is found by evaluating: set eval_strategy to 'epoch' or 'steps', not 'no'"
+                )
+            return
+        try:
+            names = self.names_of_metrics()
+        except (ValueError, ZeroDivisionError) as error:
+            if isinstance(error, MadangError):
+                raise
+            # some scores cannot be had from so few rows
+            notice(f"{self._metric_name()} cannot be had from the first batch alone; training begins: {error}")
+            return
+        if names is not None and self._metric_name() not in names:
+            raise UnknownNameError(
+                f"metric_for_best_model={self.args.metric_for_best_model!r} is no number that evaluating gives. "
+                f"There are: {', '.join(sorted(names))}."
+            )
+
+    def _save_checkpoint(self, *unused: Any) -> None:
+        args, state = self.args, self.state
+        output = Path(args.output_dir)
+        if state.best_global_step == state.global_step and state.best_metric is not None:
+            state.best_model_checkpoint = str(output / f"checkpoint-{state.global_step}")
+        state.stateful_callbacks = states_of([self.control, *self.callbacks.list])
+        newest = checkpointing.save_checkpoint(self)
+        if self.processes.is_main:
+            best = state.best_model_checkpoint if args.load_best_model_at_end or args.save_strategy == "best" else None
+            checkpointing.remove_outdated(output, args.save_total_limit, newest, best)
+        self.fire("on_save")
+
+    def load_best(self) -> None:
+        """The weights of the best evaluation, into the model."""
+        best = self.state.best_model_checkpoint
+        if best is None or not Path(best).is_dir():
+            notice("load_best_model_at_end: there was no evaluation, so the weights are those of the last step.")
+            return
+        checkpointing.read_weights(self, Path(best))
+
+    def restore_callbacks(self) -> None:
+        """Give callbacks the state that the checkpoint kept."""
+        for name, kept in self.state.stateful_callbacks.items():
+            states = kept if isinstance(kept, list) else [kept]
+            there = [callback for callback in self.callbacks.list if type(callback).__name__ == name]
+            for callback, state in zip(there, states, strict=False):
+                vars(callback).update(state["attributes"])
+                if self.args.restore_callback_states_from_checkpoint:
+                    vars(callback).update(state["args"])
+            if name == EarlyStoppingCallback.__name__ and self.args.restore_callback_states_from_checkpoint:
+                for state in states[len(there) :]:
+                    self.add_callback(EarlyStoppingCallback.from_state(state))
+
+    def save_model(self, output_dir: str | Path | None = None, _internal_call: bool = False) -> None:
         """Model and tokenizer in `output_dir` (by default that of the arguments), as `from_pretrained` reads them."""
-        saving.save_model(Path(output_dir or self.args.output_dir), self.model, self.processing_class)
+        weights = self.processes.weights(self.model)
+        if self.processes.is_main:
+            saving.save_model(Path(output_dir or self.args.output_dir), self.model, self.processing_class, weights)
+
+    def save_state(self) -> None:
+        """`trainer_state.json` in the output folder."""
+        if self.processes.is_main:
+            self.state.save_to_json(str(Path(self.args.output_dir) / "trainer_state.json"))
+
+    def create_model_card(
+        self,
+        language: str | Sequence[str] | None = None,
+        license: str | None = None,  # noqa: A002  the key's name in every card
+        tags: str | Sequence[str] = (),
+        model_name: str | None = None,
+        finetuned_from: str | None = None,
+        tasks: str | Sequence[str] | None = None,
+        dataset_tags: str | Sequence[str] | None = None,
+        dataset: str | Sequence[str] | None = None,
+        dataset_args: str | Sequence[str] | None = None,
+        *,
+        folder: str | Path | None = None,
+    ) -> None:
+        """Write README.md: what the model is, its metrics, how it was trained, how to use it; and its curve.
+
+        Into the output folder, or another one. Of a README.md that is there, what people wrote stays.
+        """
+        target = Path(folder or self.args.output_dir)
+        target.mkdir(parents=True, exist_ok=True)
+        latest = {name: value for entry in self.state.log_history for name, value in entry.items()}
+        card = model_card(
+            name=model_name or self.args.hub_model_id or Path(self.args.output_dir).resolve().name,
+            model=self.model,
+            args=self.args,
+            state=self.state,
+            metrics={name: value for name, value in latest.items() if name.startswith("eval_")},
+            tags=[*([tags] if isinstance(tags, str) else tags), *([tasks] if isinstance(tasks, str) else tasks or ())],
+            curve=self._drawn(target / "curve.png"),
+            language=language,
+            license=license,
+            base_model=finetuned_from,
+            dataset_name=dataset or dataset_tags,
+        )
+        write_card(target, card)
+
+    def _drawn(self, path: Path) -> bool:
+        """Whether there is a picture of the training at `path` now; without matplotlib there is none."""
+        try:
+            return draw_curve(self.state.log_history, path) is not None
+        except InputError:
+            return False
+
+    def to_script(self, path: str | Path) -> Path:
+        """Write what `train()` would do now as a plain PyTorch program, with its data in a folder beside it.
+
+        It trains without a Trainer, every step to be read from top to bottom, and ends with the same weights. What
+        cannot be written out (overridden methods, callbacks of your own, …) is an InputError that lists all of it.
+        """
+        from madang.training.script import write_script
+
+        return write_script(self, path)
 
     def push_to_hub(
         self,
@@ -382,80 +296,71 @@ class Trainer:
         token: str | bool | None = None,
         revision: str | None = None,
         create_pr: bool = False,
+        **card: Any,
     ) -> str:
-        """Upload model and tokenizer as one commit, say to which repository, and return the commit's address.
+        """Upload model, tokenizer and card as one commit, say to which repository, and return the commit's address.
 
         The first argument is the repository, "owner/name"; anything else there is taken as the commit message, and the
-        repository is `hub_model_id` of the arguments, or called like `output_dir`.
+        repository is `hub_model_id` of the arguments, or called like `output_dir`. `card`: as `create_model_card`. Of
+        several processes all call it, the main one uploads, and the others get "".
         """
         if repo_id is not None and not _REPOSITORY.match(repo_id):
             commit_message, repo_id = repo_id, None
         repository = repo_id or self.args.hub_model_id or Path(self.args.output_dir).resolve().name
-        from madang.client import push_saved
-
+        weights = self.processes.weights(self.model)
+        if not self.processes.is_main:
+            return ""
         self.fire("on_push_begin")
-        address = push_saved(
-            lambda folder: saving.save_model(folder, self.model, self.processing_class),
+        address = client.push_saved(
+            lambda folder: self._save_with_card(folder, {"model_name": repository, **card}, weights),
             repository,
             commit_message=commit_message,
-            private=private,
-            token=token,
-            revision=revision,
+            private=private if private is not None else self.args.hub_private_repo,
+            token=token if token is not None else self.args.hub_token,
+            revision=revision if revision is not None else self.args.hub_revision,
             create_pr=create_pr,
         )
         sys.stdout.write(f"The model is now in the repository {repository}: {address}\n")
         return address
 
-    def fire(self, event: str, **told: Any) -> None:
-        """Call an event of all callbacks."""
-        told.setdefault("eval_dataloader", None)
-        self.callbacks.fire(
-            event,
-            self.args,
-            self.state,
-            self.control,
-            model=self.model,
-            tokenizer=self.processing_class,
-            processing_class=self.processing_class,
-            optimizer=self.optimizer,
-            lr_scheduler=self.lr_scheduler,
-            train_dataloader=getattr(self, "_train_batches", None),
-            meter=self.meter,
-            **told,
+    def _save_with_card(self, folder: Path, card: dict[str, Any], weights: saving.Weights) -> None:
+        saving.save_model(folder, self.model, self.processing_class, weights)
+        own = Path(self.args.output_dir) / "README.md"
+        if own.is_file():  # what people wrote there goes along
+            shutil.copy(own, folder / own.name)
+        self.create_model_card(**card, folder=folder)
+
+    def hyperparameter_search(
+        self,
+        hp_space: Callable[[Any], dict[str, Any]] | None = None,
+        compute_objective: Callable[[dict[str, float]], Any] | None = None,
+        n_trials: int = 20,
+        direction: str | list[str] = "minimize",
+        backend: str | None = "optuna",
+        hp_name: Callable[[Any], str] | None = None,
+        **options: Any,
+    ) -> Any:
+        """The best training arguments found in `n_trials` trainings, as a BestRun (run_id, objective, hyperparameters).
+
+        `hp_space(trial)` gives the arguments of one training, `compute_objective(metrics)` what is to be minimised (or
+        maximised, as `direction` says; a list of directions for several numbers). Other options go to Optuna:
+        `study_name`, `storage`, `sampler`, `pruner`, `timeout`, …
+        """
+        if str(getattr(backend, "value", backend or "optuna")) != "optuna":
+            raise unknown_name("backend of hyperparameter_search", str(backend), ["optuna"])
+        return search(
+            self,
+            space=hp_space or default_space,
+            objective=compute_objective or default_objective,
+            trials=n_trials,
+            direction=direction,
+            name_of=hp_name,
+            options=options,
         )
-
-    def add_callback(self, callback: Any) -> None:
-        """Add a callback, or an instance of a callback class."""
-        self.callbacks.add(callback)
-
-    def remove_callback(self, callback: Any) -> None:
-        """Take out a callback, or the first of a class."""
-        self.callbacks.remove(callback)
-
-    def pop_callback(self, callback: Any) -> Any:
-        """Like `remove_callback`, and return it."""
-        return self.callbacks.remove(callback)
 
     # ---- inside
 
-    def autocast(self) -> Any:
-        """Where bfloat16 is used, as `bf16` says."""
-        if not self.args.bf16:
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
-
-    def _choose_device(self) -> torch.device:
-        return torch.device("cpu") if self.args.use_cpu else best_device()
-
-    def _checkpoint_gradients(self) -> None:
-        enable = getattr(self.model, "gradient_checkpointing_enable", None)
-        if enable is None:
-            raise InputError(
-                f"gradient_checkpointing=True, but {type(self.model).__name__} has no gradient_checkpointing_enable()."
-            )
-        enable()
-
-    def _say_what_may_surprise(self) -> None:
+    def _say_what_may_surprise(self, *, resuming: bool) -> None:
         dtype = next(
             (parameter.dtype for parameter in self.model.parameters() if parameter.requires_grad), torch.float32
         )
@@ -464,30 +369,9 @@ class Trainer:
                 f"training in {str(dtype).removeprefix('torch.')}, because the model was loaded so: small updates are "
                 "lost. Load it with dtype='float32' (and pass bf16=True for speed)."
             )
-        old = saving.checkpoints(Path(self.args.output_dir))
-        if old and self.args.save_strategy != "no" and not self.args.overwrite_output_dir:
+        old = checkpointing.checkpoints(Path(self.args.output_dir))
+        if old and not resuming and self.args.save_strategy != "no" and not self.args.overwrite_output_dir:
             sys.stdout.write(
                 f"{self.args.output_dir} already holds {old[-1].name} of an earlier run; checkpoints of the same steps "
                 "will be replaced. (overwrite_output_dir=True leaves out this line.)\n"
             )
-
-
-def _moved(inputs: Any, device: torch.device) -> Any:
-    if isinstance(inputs, Tensor):
-        return inputs.to(device, non_blocking=True)
-    if isinstance(inputs, Mapping):
-        return {name: _moved(value, device) for name, value in inputs.items()}
-    if isinstance(inputs, (list, tuple)):
-        return type(inputs)(_moved(value, device) for value in inputs)
-    return inputs
-
-
-def _takes(function: Callable[..., Any], name: str) -> bool:
-    """Whether a function has a parameter of that name, or takes any."""
-    return _declares(getattr(function, "__func__", function), name)
-
-
-@functools.cache
-def _declares(function: Callable[..., Any], name: str) -> bool:
-    parameters = inspect.signature(function).parameters
-    return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())

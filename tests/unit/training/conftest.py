@@ -28,3 +28,17 @@ def make_trainer(tmp_path):
         return cls(args=TrainingArguments(**{**arguments, "disable_tqdm": True, **(given or {})}), **parts)
 
     return make
+
+
+@pytest.fixture
+def run(make_trainer):
+    """The trainer after training on 20 rows: 3 steps of 8, 8 and 4 by default."""
+
+    def trained(cls=Trainer, model=TinyClassifier, callbacks=(), **given):
+        set_seed(0)
+        trainer = make_trainer({"learning_rate": 0.1, **given}, cls, model=model(), callbacks=callbacks)
+        trainer.eval_dataset = trainer.train_dataset.take(10)
+        trainer.train()
+        return trainer
+
+    return trained

@@ -178,24 +178,9 @@ class TestTraining:
         assert trainer.state.log_history[0]["learning_rate"] == 0.5
         assert trainer.optimizer is optimizer
 
-    def test_a_loss_that_is_no_number_stops_before_the_weights_change(self, make_trainer):
-        class Breaks(Trainer):
-            def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-                loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-                return loss * float("nan") if self.state.global_step == 1 else loss
-
-        trainer = make_trainer({"max_steps": 3}, Breaks)
-        with pytest.raises(InputError, match="the loss became nan at step 2"):
-            trainer.train()
-        assert torch.isfinite(weights(trainer)).all()
-
     def test_half_precision_without_mixed_precision_is_said(self, make_trainer):
         with pytest.warns(UserWarning, match=r"training in bfloat16.*dtype='float32'"):
             make_trainer({"optim": "sgd", "max_grad_norm": 0}, model=TinyClassifier().bfloat16()).train()
-
-    def test_resuming_is_refused_with_the_reason(self, make_trainer):
-        with pytest.raises(InputError, match=r"cannot resume.*from_pretrained"):
-            make_trainer().train(resume_from_checkpoint="out/checkpoint-5")
 
     def test_an_iterable_dataset_needs_max_steps(self, make_trainer):
         class Stream(torch.utils.data.IterableDataset):
@@ -205,13 +190,6 @@ class TestTraining:
         assert make_trainer({"max_steps": 5}, train_dataset=Stream()).train().global_step == 5
         with pytest.raises(InputError, match="max_steps"):
             make_trainer(train_dataset=Stream()).train()
-
-    @pytest.mark.parametrize("missing", [None, Dataset.from_dict({"input_ids": [], "labels": []})])
-    def test_training_without_examples_is_refused(self, make_trainer, missing):
-        trainer = make_trainer()
-        trainer.train_dataset = missing
-        with pytest.raises(InputError, match="train_dataset"):
-            trainer.train()
 
 
 class TestEvaluating:
@@ -291,9 +269,10 @@ class TestSaving:
         given = {"save_strategy": "steps", "save_steps": 2, "save_total_limit": 2, "max_steps": 7, "logging_steps": 2}
         make_trainer(given).train()
         out = tmp_path / "out"
-        assert sorted(path.name for path in out.iterdir()) == ["checkpoint-4", "checkpoint-6"]
+        assert sorted(path.name for path in out.iterdir()) == ["checkpoint-6", "checkpoint-7"]
         assert {path.name for path in (out / "checkpoint-6").iterdir()} == {
-            "weights.pt", "tokenizer.json", "trainer_state.json", "training_args.json",
+            "weights.pt", "state.safetensors", "tokenizer.json", "trainer_state.json", "training_args.json",
+            "optimizer.pt", "scheduler.pt", "rng_state.pth", "position.pt",
         }  # fmt: skip
         state = json.loads((out / "checkpoint-6" / "trainer_state.json").read_text(encoding="utf-8"))
         assert (state["global_step"], state["max_steps"], len(state["log_history"])) == (6, 7, 3)

@@ -264,8 +264,9 @@ class Reading:
 
     def lengths(self, column: str) -> np.ndarray[Any, Any]:
         """How long each row's list or text is, read from Arrow's offsets: no row becomes a Python object."""
-        blocks = [lengths(self._frame.column(column).slice(start, stop)) for start, stop in self._frame.blocks(100_000)]
-        return np.concatenate(blocks) if blocks else np.empty(0, dtype=np.int64)
+        stored = self._frame.column(column)
+        found = np.concatenate([np.empty(0, dtype=np.int64), *(lengths(chunk) for chunk in stored.values.chunks)])
+        return found if stored.rows is None else found[stored.rows]
 
     # ---- formats
 
