@@ -12,9 +12,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def building(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """docs/build/training_steps.py as a module."""
+    """docs/builders/training_steps.py as a module."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-    spec = importlib.util.spec_from_file_location("training_steps", ROOT / "docs" / "build" / "training_steps.py")
+    spec = importlib.util.spec_from_file_location("training_steps", ROOT / "docs" / "builders" / "training_steps.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -25,7 +25,7 @@ def building(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_the_page_is_what_the_loop_gives_now(building: ModuleType, language: str) -> None:
     written = building.PAGES[language].read_text(encoding="utf-8")
-    assert written == building.page(language), "run: python docs/build/training_steps.py"
+    assert written == building.page(language), "run: python docs/builders/training_steps.py"
 
 
 @pytest.mark.parametrize(
