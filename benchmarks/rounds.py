@@ -4,6 +4,7 @@ A worker is a script that prepares its work, prints "ready", and then, for every
 prints the seconds it took. Machines are noisy; taking turns lets the noise fall on all alike.
 """
 
+import contextlib
 import os
 import statistics
 import subprocess
@@ -47,13 +48,15 @@ def _one_round(process: subprocess.Popen) -> float:
     return float(process.stdout.readline())
 
 
-def serve(work: Callable[[], object]) -> None:
-    """The worker's side: do the work once for every line read."""
+def serve(work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> None:
+    """The worker's side: do the work once for every line read. What the work itself prints goes to the errors."""
     print("ready", flush=True)
     for _ in sys.stdin:
-        start = time.perf_counter()
-        work()
-        print(time.perf_counter() - start, flush=True)
+        with contextlib.redirect_stdout(sys.stderr):
+            start = clock()
+            work()
+            took = clock() - start
+        print(took, flush=True)
 
 
 def report(seconds: Mapping[str, Sequence[float]], base: str) -> None:

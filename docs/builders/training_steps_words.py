@@ -204,13 +204,13 @@ PARTS = [
                     """In `on_step_end` the flags are set, by `logging_steps`, `eval_steps` and `save_steps` and
                     by callbacks of your own. `log_evaluate_save` does what they ask for, in this order: the mean
                     loss since the last time is logged; the model is evaluated, and whether it is the best so far
-                    is noted; a checkpoint is written. Then it may be time to stop; `whole` says whether the epoch's last
-                    batch was reached.""",
+                    is noted; a checkpoint is written. Then it may be time to stop; `whole` says whether the
+                    epoch's last batch was reached.""",
                     """`on_step_end`에서 깃발이 세워집니다. `logging_steps`, `eval_steps`, `save_steps`에 따라
                     세워지기도 하고 여러분의 콜백이 세우기도 합니다. `log_evaluate_save`는 깃발이 부탁한 일을
                     정해진 순서로 합니다. 지난번 이후의 평균 손실을 기록하고, 모델을 평가해서 지금까지 가운데 가장
-                    나은지 적어 두고, 체크포인트를 저장합니다. 그러고 나면 멈출 때가 되었을 수도 있습니다. `whole`은 에폭의
-                    마지막 배치까지 갔는지를 나타냅니다.""",
+                    나은지 적어 두고, 체크포인트를 저장합니다. 그러고 나면 멈출 때가 되었을 수도 있습니다.
+                    `whole`은 에폭의 마지막 배치까지 갔는지를 나타냅니다.""",
                 ),
                 events=("on_log", "on_prediction_step", "on_evaluate", "on_save"),
                 methods=("log", "evaluate", "prediction_step", "get_eval_dataloader"),
