@@ -28,7 +28,7 @@ def kept(shape: torch.Size, probability: float, dtype: torch.dtype) -> Tensor:
     64 bits that its generator gives serve four elements: 1 ns.
     """
     count = prod(shape)
-    dropped = round(probability * STEPS)
+    dropped = min(max(round(probability * STEPS), 1), STEPS - 1)  # neither none nor all, as asked
     drawn = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None)  # None: all 64 bits
     numbers = drawn.view(torch.int16)[:count].view(shape)
     first_kept = dropped - STEPS // 2

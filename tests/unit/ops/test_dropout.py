@@ -75,3 +75,9 @@ def test_the_module_drops_only_in_training():
     assert torch.equal(layer.eval()(x), x)
     assert (layer.train()(x) == 0).any()
     assert isinstance(layer, torch.nn.Dropout)
+
+
+@pytest.mark.parametrize("probability", [1e-7, 1 - 1e-7])
+def test_the_smallest_and_the_largest_probability_are_possible(probability):
+    kept = (dropout(torch.ones(1000), probability) != 0).sum()
+    assert kept > 990 if probability < 0.5 else kept < 10
