@@ -7,6 +7,7 @@ from madang.ops.attention import (
     Bidirectional,
     Causal,
     attend,
+    attend_rectangles,
     attention,
     joint_visibility,
     plain_attention,
@@ -154,3 +155,28 @@ def test_patterns_are_values():
     assert Causal() != Bidirectional()
     assert Bidirectional().visible(2, 3, torch.device("cpu")) is None
     assert Causal().visible(1, 3, torch.device("cpu")) is None
+
+
+@pytest.mark.parametrize("sees", [Bidirectional(), Causal()], ids=lambda sees: type(sees).__name__)
+@pytest.mark.parametrize("biased", [False, True])
+def test_texts_of_similar_length_in_one_rectangle_see_what_they_see_apart(sees, biased):
+    lengths = (2, 3, 3, 5, 9)
+    mask = torch.arange(9) < torch.tensor(lengths)[:, None]
+    layout = choose_layout((5, 9), mask)
+    few = layout.rectangles
+    assert len(few.shapes) < len(layout.runs)
+    bias = torch.randn(2, 9, 9) if biased else None
+    options = {"bias": bias, "scale": None, "dropout": 0.0}
+    given = [torch.randn(sum(lengths), 2, 4, requires_grad=True) for _ in range(3)]
+    none = (None,) * len(layout.runs)
+    apart = attend_rectangles(*given, layout.runs, none, sees, **options)
+    wanted = torch.autograd.grad(apart.square().sum(), given)
+    spread = [few.spread(x) for x in given]
+    together = few.gather(attend_rectangles(*spread, few.shapes, few.hiding, sees, **options))
+    torch.testing.assert_close(together, apart)
+    torch.testing.assert_close(torch.autograd.grad(together.square().sum(), given), wanted)
+
+
+def test_long_texts_stay_apart():
+    mask = torch.arange(90) < torch.tensor([80, 85, 90])[:, None]
+    assert choose_layout((3, 90), mask).rectangles is None
