@@ -105,8 +105,8 @@ def attend_packed(
 
     `bias` (H, T, T), added to the scores, depends on the distance of two tokens only, so each length takes its corner.
     """
-    # The formula with dropout is some twenty small operations for each run, there and back: with texts of 16 tokens
-    # few rectangles take 5% off a training step on two cores. Without dropout a run is one kernel, and they gain nothing.
+    # The formula with dropout is some twenty small operations for each run, there and back: with texts of 16 tokens few
+    # rectangles take 5% off a training step on two cores. Without dropout a run is one kernel: nothing to gain.
     few = layout.rectangles if dropout and query.device.type == "cpu" else None
     if few is None:
         none = (None,) * len(layout.runs)
