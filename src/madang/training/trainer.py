@@ -169,12 +169,14 @@ class Trainer(Learning):
 
     def _check_metric(self) -> None:
         """Whether evaluations will give the number that decides which model is best: asked before time is spent."""
-        needed = self.args.metric_for_best_model is not None or isinstance(self.lr_scheduler, ReduceLROnPlateau)
-        if not needed or self.args.eval_strategy == "no":
-            if needed and self.args.eval_strategy == "no" and not self.args.eval_on_start:
+        args, plateau = self.args, isinstance(self.lr_scheduler, ReduceLROnPlateau)
+        if args.eval_strategy == "no" and not args.eval_on_start:
+            if args.load_best_model_at_end or args.save_strategy == "best" or plateau:
                 raise InputError(
                     "which model is best is found by evaluating: set eval_strategy to 'epoch' or 'steps', not 'no'"
                 )
+            return
+        if args.metric_for_best_model is None and not plateau:
             return
         try:
             names = self.names_of_metrics()

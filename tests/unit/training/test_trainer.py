@@ -334,3 +334,9 @@ def test_both_names_of_the_tokenizer_work(make_trainer):
     assert make_trainer(tokenizer=tokenizer).processing_class is tokenizer
     trainer = make_trainer(tokenizer=None, processing_class=tokenizer)
     assert trainer.tokenizer is tokenizer
+
+
+def test_a_metric_that_decides_nothing_asks_for_no_evaluation(make_trainer):
+    assert make_trainer({"metric_for_best_model": "accuracy"}).train().global_step == 3
+    with pytest.raises(InputError, match="set eval_strategy"):
+        make_trainer({"lr_scheduler_type": "reduce_lr_on_plateau"}).train()
