@@ -61,11 +61,11 @@ class EpochSampler(Sampler[int]):
 
     def order(self) -> Numbers:
         """The rows of this epoch, in order."""
-        seed = epoch_seed(self._seed, self.epoch)
-        order = shuffled(self._count, seed)
+        # the original Trainer's order for the same seed: runs of both can be compared
+        order = shuffled(self._count, self._seed + self.epoch)
         if self._lengths is None:
             return order
-        return grouped_by_length(order, self._lengths, self._batch_size, seed + 1)
+        return grouped_by_length(order, self._lengths, self._batch_size, epoch_seed(self._seed, self.epoch))
 
     def __iter__(self) -> Iterator[int]:
         yield from self.order().tolist()

@@ -238,7 +238,7 @@ def other_things(folder):
     found["drawn"] = trainer.processes.gathered(trainer.model.head.weight.tolist())
 
     best = {"load_best_model_at_end": True, "eval_strategy": "steps", "eval_steps": 1, "save_strategy": "best"}
-    best |= {"learning_rate": 0.1, "max_steps": 4}
+    best |= {"learning_rate": 0.1, "max_steps": 4, "data_seed": 5}
     trainer = Training(bert, lambda: tokens(13), 4, best, {"fsdp": SHARDED}).trainer(folder / f"best-{COUNT}")
     trainer.train()
     found["evaluations"] = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]

@@ -142,11 +142,12 @@ def _compiled(args: Any) -> str:
 def _of_batches(trainer: "Trainer", loader: Any, folder: Path, values: Values, sources: Sources) -> Values:
     """The rows, their order, and how they become tensors."""
     args = trainer.args
-    sources.define(seed.epoch_seed)
-    sources.define(order.shuffled)
     lengths = _lengths(trainer, loader, folder, sources) if args.group_by_length else ""
     loaders = {name: trainer.get_eval_dataloader(dataset) for name, dataset in _evaluated(trainer).items()}
     made = making.batches_of(trainer, [loader, *loaders.values()], sources)
+    if made.draws or lengths:
+        sources.define(seed.epoch_seed)
+    sources.define(order.shuffled)
     if made.draws:
         sources.define(seed.drawing_from)
     collator, _ = making.inner_collator(loader)
