@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -30,7 +31,7 @@ class Adapter:
     before: dict[str, Tensor]
 
 
-class Adaptable(nn.Module):
+class Adaptable(nn.Module, ABC):
     """A model that adapters can be put on. Without one, `adapter` is None."""
 
     adapter: Adapter | None = None
@@ -39,9 +40,9 @@ class Adaptable(nn.Module):
     name_or_path: str
 
     @property
+    @abstractmethod
     def naming(self) -> Naming:
         """How the parameters are called on disk."""
-        raise NotImplementedError
 
     def add_adapter(self, adapter_config: LoraConfig) -> Self:
         """Put a new adapter on the model and freeze the rest; see `madang.adapt.attach`."""

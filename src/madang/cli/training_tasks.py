@@ -4,6 +4,7 @@ A class for each task. It looks at the rows once, and says what it found in `sai
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -48,7 +49,7 @@ LONGEST = 512
 IGNORED = -100
 
 
-class Task:
+class Task(ABC):
     """One task on the rows of one file."""
 
     name: ClassVar[str]
@@ -64,17 +65,17 @@ class Task:
         self.choose(rows)
         rows.change(self._complete)
 
+    @abstractmethod
     def choose(self, rows: Rows) -> None:
         """Find the columns and, in the rows, the classes."""
-        raise NotImplementedError
 
     def model_options(self) -> dict[str, Any]:
         """What from_pretrained is told besides."""
         return {}
 
+    @abstractmethod
     def encode(self, tokenizer: Any, length: int) -> tuple[Callable[..., Any], dict[str, Any]]:
         """The function for `map` that makes a model's inputs of a batch of columns, and its further arguments."""
-        raise NotImplementedError
 
     def collator(self, tokenizer: Any, model: Any) -> Any:
         """What makes batches."""

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +16,13 @@ if TYPE_CHECKING:
     from madang.training.arguments import TrainingArguments
 
 
-class ExportableState:
+class ExportableState(ABC):
     """Something whose state is kept in checkpoints: what it was made with (`args`) and what it came to know since
     (`attributes`), both as JSON can hold them."""
 
+    @abstractmethod
     def state(self) -> dict[str, dict[str, Any]]:
         """{"args": {…}, "attributes": {…}}."""
-        raise NotImplementedError(f"{type(self).__name__} must say its state: override state().")
 
     @classmethod
     def from_state(cls, state: dict[str, dict[str, Any]]) -> Self:
