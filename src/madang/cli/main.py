@@ -17,6 +17,7 @@ from madang.errors import MadangError, nearest
 COMMANDS = {
     "cache": "see what prepared datasets take up on this machine, and remove what is old",
     "dataset": "look at a dataset, count what is in it, convert it, push it to a hub",
+    "serve": "run a hub of your own: models, datasets and Spaces, in one folder",
     "train": "train a model as a YAML file says, and leave it with a card and a curve",
 }
 USAGE = """madang COMMAND …

@@ -1,0 +1,1 @@
+"""People, organisations, tokens, sessions, and who may do what."""

@@ -1,0 +1,5 @@
+"""Downloads."""
+
+from fastapi import APIRouter
+
+router = APIRouter(tags=["files"])

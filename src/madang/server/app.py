@@ -1,0 +1,92 @@
+"""The application: all addresses of a hub, and how its errors are answered."""
+
+import logging
+from typing import Any
+from uuid import uuid4
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from madang.server.api import ROUTERS
+from madang.server.api.addresses import RawPaths
+from madang.server.errors import Refusal
+from madang.server.hub import Hub
+
+log = logging.getLogger("madang.server")
+
+
+def create_application(hub: Hub) -> ASGIApp:
+    """The hub as an ASGI application."""
+    app = FastAPI(title="Madang hub", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
+    app.state.hub = hub
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(RequestValidationError, _not_understood)
+    app.add_exception_handler(HTTPException, _no_such_address)
+    app.add_exception_handler(Exception, _failed)
+    return NamedRequests(RawPaths(app))
+
+
+class NamedRequests:
+    """Every answer names its request: clients print it with errors."""
+
+    def __init__(self, application: ASGIApp) -> None:
+        self.application = application
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.application(scope, receive, send)
+        name = request_id(Headers(scope=scope))
+
+        async def named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", name.encode())]
+            await send(message)
+
+        return await self.application(scope, receive, named)
+
+
+def request_id(headers: Headers) -> str:
+    """The name the client gave to the request, if it can stand in a header, else a new one."""
+    given = headers.get("x-request-id") or headers.get("x-amzn-trace-id") or ""
+    return given if given.isascii() and given.isprintable() and 0 < len(given) <= 128 else str(uuid4())
+
+
+def error_answer(status: int, message: str, headers: dict[str, str], body: dict[str, Any]) -> Response:
+    """An error in the headers (answers to HEAD have no body) and in the body."""
+    return JSONResponse({"error": message, **body}, status, {"X-Error-Message": header_text(message), **headers})
+
+
+def header_text(text: str) -> str:
+    """A message as one line of a header."""
+    return " ".join(text.split()).encode("ascii", "replace").decode()[:500]
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    headers = dict(error.headers)
+    if error.code:
+        headers["X-Error-Code"] = error.code
+    return error_answer(error.status, str(error), headers, error.body)
+
+
+async def _not_understood(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    found = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
+    return error_answer(400, "; ".join(found), {}, {})
+
+
+async def _no_such_address(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    message = "There is nothing at this address." if error.status_code == 404 else str(error.detail)
+    return error_answer(error.status_code, message, dict(error.headers or {}), {})
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    log.error("request %s failed", request_id(request.headers), exc_info=error)
+    return error_answer(500, "The hub failed at this request; its log says why.", {}, {})

@@ -1,0 +1,124 @@
+"""The database of a hub: SQLite in one file, or PostgreSQL, with the same code.
+
+Each subject declares its tables in its `records.py` on the `metadata` here. Reads and writes are two kinds of
+transaction, because SQLite has one writer: a write takes the lock when it begins, so that two of them wait for each
+other instead of failing at the end.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.types import TypeDecorator
+
+Item = TypeVar("Item")
+
+# SQLite counts rows in 64 bits only when the column is spelled INTEGER
+Key = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class HexBytes(TypeDecorator[str]):
+    """Hex text in Python, half as many bytes in the database: git ids and SHA-256."""
+
+    impl = sa.LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Any) -> bytes | None:
+        return None if value is None else bytes.fromhex(value)
+
+    def process_result_value(self, value: bytes | None, dialect: Any) -> str | None:
+        return None if value is None else bytes(value).hex()
+
+
+class Database:
+    """Connections to one database."""
+
+    def __init__(self, url: str) -> None:
+        parsed = sa.make_url(url)
+        if parsed.get_backend_name() == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        self.url = parsed
+        self.engine = _sqlite(parsed) if self.is_sqlite else sa.create_engine(parsed, pool_size=40, pool_pre_ping=True)
+        self._writing = self.engine.execution_options(madang_writes=True)
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection that sees one moment of the database."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction: committed when the block ends, undone when it raises."""
+        with self._writing.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def insert(connection: Connection, table: sa.Table, **values: Any) -> int:
+    """Insert one row; returns the number it was given."""
+    made = connection.execute(table.insert().values(**values)).inserted_primary_key
+    assert made is not None
+    return int(made[0])
+
+
+def insert_new(connection: Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+    """Insert the rows whose key is not there yet; the others stay as they are."""
+    if not rows:
+        return
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+
+
+def batches(items: Iterable[Item], size: int = 400) -> Iterator[list[Item]]:
+    """The items in lists of at most `size`: databases take so many values in one statement."""
+    remaining = iter(items)
+    while some := list(islice(remaining, size)):
+        yield some
+
+
+def _sqlite(url: sa.URL) -> Engine:
+    if url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(url, connect_args={"check_same_thread": False, "timeout": 60}, pool_size=40)
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: object) -> None:
+        # the driver's own idea of when a transaction begins is switched off: see `begin`
+        connection.isolation_level = None
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",  # an answered push survives a power cut
+            "foreign_keys=ON",
+            "cache_size=-16384",
+            "mmap_size=268435456",
+            "temp_store=MEMORY",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("madang_writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine

@@ -1,0 +1,76 @@
+"""Why the hub refuses a request: each error knows the status and the headers by which clients tell it from others.
+
+Clients look at the `X-Error-Code` header, then `X-Error-Message`, then the status, then the JSON body.
+"""
+
+from typing import Any
+
+from madang.errors import MadangError
+
+
+class Refusal(MadangError):
+    """A request that is answered with `status`, the message, and `code` where clients have an exception for it."""
+
+    status = 400
+    code: str | None = None
+
+    def __init__(self, message: str, *, headers: dict[str, str] | None = None, **body: Any) -> None:
+        super().__init__(message)
+        self.headers = headers or {}
+        # further keys of the JSON answer: clients read `url` from the refusal of a repository that exists
+        self.body = body
+
+
+class InvalidRequest(Refusal):
+    """What was sent cannot be understood, or asks for something that cannot be."""
+
+
+class NotSignedIn(Refusal):
+    """Only accounts may do this, and no token or session came with the request."""
+
+    status = 401
+
+
+class InvalidToken(Refusal):
+    """A token that this hub did not give out, or that has ended. Clients know it by exactly this message."""
+
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__("Invalid credentials in Authorization header")
+
+
+class Forbidden(Refusal):
+    """The caller may see this, and may not do what was asked."""
+
+    status = 403
+
+
+class NotFound(Refusal):
+    """Nothing of that name, or nothing the caller may know of."""
+
+    status = 404
+
+
+class Conflict(Refusal):
+    """It is there already, or was changed by somebody else in between."""
+
+    status = 409
+
+
+class Unprocessable(Refusal):
+    """Well formed, and not acceptable: a path that leaves the repository, a name no repository can have."""
+
+    status = 422
+
+
+class TooManyRequests(Refusal):
+    """More requests than the hub's limit; the headers say when the next one is welcome."""
+
+    status = 429
+
+
+class StorageFull(Refusal):
+    """The disk of the hub is full. Nothing of the request was kept."""
+
+    status = 507

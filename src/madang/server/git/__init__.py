@@ -1,0 +1,1 @@
+"""Commits, trees and refs in the database, and git's own protocol over HTTP."""

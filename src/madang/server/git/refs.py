@@ -1,0 +1,105 @@
+"""Branches, tags and other refs of a repository: rows that change from one commit to the next, or not at all."""
+
+import re
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from madang.server.errors import Conflict, InvalidRequest, Refusal
+from madang.server.git.objects import COMMIT, TAG, parse_tag
+from madang.server.git.records import refs
+from madang.server.git.store import Objects
+
+MAIN = "refs/heads/main"
+HEADS, TAGS, PULL_REQUESTS, CONVERTS = "refs/heads/", "refs/tags/", "refs/pr/", "refs/convert/"
+# git-check-ref-format: no control characters, no ` ~^:?*[\`, no `..`, `@{`, `//`, no part that begins with a dot or ends
+# in `.lock`, no dot or slash at the end
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|(^|/)\.|\.lock(/|$)|[./]$|^/|^@$")
+
+
+class RevisionNotFound(Refusal):
+    """No branch, tag or commit of that name."""
+
+    status = 404
+    code = "RevisionNotFound"
+
+    def __init__(self, revision: str) -> None:
+        super().__init__(f"Invalid rev id: {revision[:100]}")
+
+
+def check_ref_name(name: str) -> None:
+    """Raises InvalidRequest for a branch or tag name that git would not take."""
+    if not name or len(name) > 250 or _FORBIDDEN.search(name) or name.startswith("-"):
+        raise InvalidRequest(f"{name[:100]!r} cannot be the name of a branch or tag: git's rules forbid it.")
+    if not name.isprintable() or any("\ud800" <= sign <= "\udfff" for sign in name):
+        raise InvalidRequest("the name of a branch or tag has characters that cannot be printed.")
+
+
+def read_ref(connection: Connection, repository_id: int, name: str) -> str | None:
+    """What a ref points at."""
+    query = sa.select(refs.c.target).where(refs.c.repository_id == repository_id, refs.c.name == name)
+    return connection.scalar(query)
+
+
+def list_refs(connection: Connection, repository_id: int, prefix: str = "refs/") -> list[tuple[str, str]]:
+    """Full names and targets, by name."""
+    query = (
+        sa.select(refs.c.name, refs.c.target)
+        .where(refs.c.repository_id == repository_id, refs.c.name.startswith(prefix, autoescape=True))
+        .order_by(refs.c.name)
+    )
+    return [(name, target) for name, target in connection.execute(query)]
+
+
+def move_ref(connection: Connection, repository_id: int, name: str, old: str | None, new: str | None) -> None:
+    """Let `name` point at `new` if it points at `old` now; None means that it is not there.
+
+    Of two that move it from the same commit, one gets Conflict.
+    """
+    same = (refs.c.repository_id == repository_id, refs.c.name == name)
+    if old is None and new is not None:
+        try:
+            with connection.begin_nested():
+                connection.execute(refs.insert().values(repository_id=repository_id, name=name, target=new))
+        except sa.exc.IntegrityError as error:
+            raise Conflict(f"Reference {name} already exists") from error
+        return
+    change = refs.delete() if new is None else refs.update().values(target=new)
+    if connection.execute(change.where(*same, refs.c.target == old)).rowcount != 1:
+        raise Conflict(f"{name} was changed by somebody else in between. Read it again and repeat.")
+
+
+def resolve(connection: Connection, repository_id: int, revision: str) -> str:
+    """The commit that a branch, a tag, a full ref, a commit id or its first 7 digits stands for.
+
+    Raises RevisionNotFound.
+    """
+    objects = Objects(connection, repository_id)
+    if revision.startswith("refs/"):
+        names = [revision]
+    else:
+        names = [HEADS + revision, TAGS + revision]
+    query = sa.select(refs.c.name, refs.c.target).where(refs.c.repository_id == repository_id, refs.c.name.in_(names))
+    found = dict(tuple(row) for row in connection.execute(query))
+    for name in names:
+        if name in found:
+            return _commit_of(objects, found[name], revision)
+    if re.fullmatch("[0-9a-f]{40}", revision) and objects.present([revision]):
+        return _commit_of(objects, revision, revision)
+    if re.fullmatch("[0-9a-f]{7,39}", revision):
+        commits = objects.starting_with(revision)
+        if len(commits) == 1:
+            return commits[0]
+    raise RevisionNotFound(revision)
+
+
+def _commit_of(objects: Objects, oid: str, revision: str) -> str:
+    """The commit at the end of a chain of annotated tags."""
+    for _ in range(10):
+        item = objects.get(oid)
+        if item.kind == COMMIT:
+            return oid
+        if item.kind != TAG:
+            break
+        oid, _ = parse_tag(item.content)
+    raise RevisionNotFound(revision)

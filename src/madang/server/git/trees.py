@@ -1,0 +1,76 @@
+"""Walking through the files of a tree, and making the tree that a change leads to."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from madang.server.git.objects import FOLDER_MODE, Entry, GitObject, encode_name, encode_tree
+from madang.server.git.store import Objects
+
+
+def walk(
+    objects: Objects, tree: str, folder: str = "", *, recursive: bool, after: str = ""
+) -> Iterator[tuple[str, Entry]]:
+    """Paths and entries below `tree`, in git's order, folders before what is in them.
+
+    `folder` is the path of `tree` itself. What comes up to and with the path `after` (with a slash at its end if it is
+    a folder) is left out without being read: a page does not cost what the pages before it cost.
+    """
+    within = folder + "/" if folder else ""
+    first, slash, rest = after.removeprefix(within).partition("/")
+    last_seen = encode_name(first + slash)
+    for entry in objects.tree(tree):
+        path = within + entry.name
+        on_the_way = bool(after) and entry.sort_key == last_seen
+        if after and not on_the_way and entry.sort_key < last_seen:
+            continue
+        if not on_the_way:
+            yield path, entry
+        if recursive and entry.is_folder:
+            yield from walk(objects, entry.oid, path, recursive=True, after=after if on_the_way and rest else "")
+
+
+@dataclass
+class _Folder:
+    files: dict[str, Entry | None] = field(default_factory=dict)
+    folders: dict[str, "_Folder"] = field(default_factory=dict)
+
+
+def change_tree(objects: Objects, tree: str | None, changes: Mapping[str, Entry | None]) -> tuple[str, list[GitObject]]:
+    """The tree that comes of putting `changes` (path -> entry, None removes) into `tree`, and the new tree objects.
+
+    Nothing is stored. A file put where a folder is replaces it, and the other way round; folders left empty go.
+    """
+    root = _Folder()
+    for path, entry in changes.items():
+        folder, (*parents, name) = root, path.split("/")
+        for parent in parents:
+            folder = folder.folders.setdefault(parent, _Folder())
+        folder.files[name] = entry
+    made: list[GitObject] = []
+    top = _changed(objects, tree, root, made)
+    if top is None:
+        empty = encode_tree([])
+        return empty.oid, [*made, empty]
+    return top, made
+
+
+def _changed(objects: Objects, tree: str | None, folder: _Folder, made: list[GitObject]) -> str | None:
+    """The new id of one folder; None when nothing is left in it."""
+    entries = {entry.name: entry for entry in objects.tree(tree)} if tree else {}
+    for name, entry in folder.files.items():
+        entries.pop(name, None)
+        if entry is not None:
+            entries[name] = Entry(name, entry.mode, entry.oid)
+    for name, below in folder.folders.items():
+        old = entries.pop(name, None)
+        oid = _changed(objects, old.oid if old is not None and old.is_folder else None, below, made)
+        if oid is not None:
+            entries[name] = Entry(name, FOLDER_MODE, oid)
+        elif old is not None and not old.is_folder:
+            entries[name] = old  # nothing was put below it: only removals of what was never there
+    if not entries:
+        return None
+    item = encode_tree(entries.values())
+    if item.oid != tree:
+        made.append(item)
+    return item.oid

@@ -1,0 +1,1 @@
+"""Repositories: their names, settings, cards, access and history."""

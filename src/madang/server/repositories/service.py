@@ -1,0 +1,136 @@
+"""What can be done with repositories: make them, delete them, change their files."""
+
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from madang.server.accounts.caller import Account, Caller, Right
+from madang.server.accounts.records import accounts, members
+from madang.server.clock import now
+from madang.server.database import insert
+from madang.server.errors import Forbidden, NotFound, NotSignedIn
+from madang.server.git.commits import NewFile, make_commit
+from madang.server.git.objects import Entry, Signature
+from madang.server.git.refs import MAIN
+from madang.server.repositories import facts
+from madang.server.repositories.errors import RepositoryExists
+from madang.server.repositories.names import check_name
+from madang.server.repositories.records import redirects, repositories
+from madang.server.repositories.repository import COLUMNS, Repository, from_row
+
+LARGE_PATTERNS = (
+    *("*.7z", "*.arrow", "*.bin", "*.bz2", "*.ckpt", "*.ftz", "*.gguf", "*.gz", "*.h5", "*.joblib", "*.lz4"),
+    *("*.mlmodel", "*.model", "*.msgpack", "*.npy", "*.npz", "*.onnx", "*.ot", "*.parquet", "*.pb", "*.pickle"),
+    *("*.pkl", "*.pt", "*.pth", "*.rar", "*.safetensors", "saved_model/**/*", "*.tar.*", "*.tar", "*.tflite", "*.tgz"),
+    *("*.wasm", "*.xz", "*.zip", "*.zst", "*tfevents*"),
+)
+MEDIA_PATTERNS = (
+    *("*.png", "*.jpg", "*.jpeg", "*.gif", "*.webp", "*.tiff", "*.bmp", "*.mp4", "*.webm"),
+    *("*.wav", "*.mp3", "*.flac", "*.ogg", "*.m4a", "*.aac", "*.pcm", "*.sam", "*.raw"),
+)
+
+
+def attributes_file(type: str) -> bytes:
+    """The `.gitattributes` of a new repository: which files are large files whatever their size."""
+    patterns = LARGE_PATTERNS + (MEDIA_PATTERNS if type == "dataset" else ())
+    return "".join(f"{pattern} filter=lfs diff=lfs merge=lfs -text\n" for pattern in patterns).encode()
+
+
+def signature(account: Account) -> Signature:
+    """How an account signs commits. The address tells that the name is an account of a hub."""
+    return Signature(account.name, f"{account.name}@users.noreply.madang", now() // 1000)
+
+
+def owner_for(connection: Connection, caller: Caller, name: str | None) -> Account:
+    """The account in whose name the caller makes something: their own, or that of an organisation they may write to.
+
+    Raises NotSignedIn, NotFound or Forbidden.
+    """
+    account = caller.account
+    if account is None:
+        raise NotSignedIn("Sign in first: send a token.")
+    owner = account
+    if name is not None and name.lower() != account.name.lower():
+        row = connection.execute(sa.select(accounts).where(accounts.c.key == name.lower())).mappings().first()
+        if row is None:
+            raise NotFound(f"There is no account {name!r} on this hub.")
+        owner = Account(**{key: row[key] for key in Account.__dataclass_fields__})
+        role = connection.scalar(
+            sa.select(members.c.role).where(members.c.organisation_id == owner.id, members.c.account_id == account.id)
+        )
+        if role not in ("contributor", "write", "admin") and not account.administrator:
+            raise Forbidden(f"You don't have the rights to create a repository under the namespace {owner.name!r}.")
+    if caller.token is not None and not caller.token.may_create_below(owner.name):
+        raise Forbidden(f"Your token {caller.token.name!r} may not create repositories under {owner.name!r}.")
+    return owner
+
+
+def create(
+    connection: Connection,
+    caller: Caller,
+    type: str,
+    name: str,
+    *,
+    owner: str | None = None,
+    private: bool | None = None,
+    sdk: str | None = None,
+) -> Repository:
+    """A new repository with one commit, which holds `.gitattributes`. Raises RepositoryExists."""
+    namespace = owner_for(connection, caller, owner)
+    check_name(name)
+    full_name = f"{namespace.name}/{name}"
+    key = full_name.lower()
+    taken = sa.select(repositories.c.id).where(repositories.c.type == type, repositories.c.key == key)
+    if connection.scalar(taken) is not None:
+        raise RepositoryExists(f"You already created this {type} repo: {full_name}")
+    connection.execute(redirects.delete().where(redirects.c.type == type, redirects.c.key == key))
+    assert caller.account is not None
+    moment = now()
+    values = {
+        "type": type,
+        "owner_id": namespace.id,
+        "creator_id": caller.account.id,
+        "name": full_name,
+        "key": key,
+        "private": namespace.private_by_default if private is None else private,
+        "sdk": sdk,
+        "created_at": moment,
+        "modified_at": moment,
+    }
+    identity = insert(connection, repositories, **values)
+    row = connection.execute(sa.select(*COLUMNS).where(repositories.c.id == identity)).one()
+    repository = from_row(row)
+    first: dict[str, NewFile | Entry | None] = {".gitattributes": NewFile(attributes_file(type))}
+    change_files(connection, repository, MAIN, first, author=caller.account, message="initial commit")
+    return repository
+
+
+def delete(connection: Connection, repository: Repository) -> None:
+    """Remove a repository and everything that hangs on it; its large files go with the next collection."""
+    connection.execute(repositories.delete().where(repositories.c.id == repository.id))
+
+
+def change_files(
+    connection: Connection,
+    repository: Repository,
+    ref: str,
+    changes: Mapping[str, NewFile | Entry | None],
+    *,
+    author: Account,
+    message: str,
+    parent: str | None = None,
+) -> str:
+    """One commit on a ref, and what follows from it; returns the commit. Raises as `git.commits.make_commit`."""
+    oid = make_commit(connection, repository.id, ref, changes, author=signature(author), message=message, parent=parent)
+    after_change(connection, repository, {ref: oid})
+    return oid
+
+
+def after_change(connection: Connection, repository: Repository, moved: Mapping[str, str | None]) -> None:
+    """What must happen in the transaction in which refs (name -> new target) moved, however they did."""
+    if moved.get(MAIN) is not None:
+        facts.refresh(connection, repository, str(moved[MAIN]))
+
+
+__all__ = ["Right", "after_change", "change_files", "create", "delete", "owner_for", "signature"]

@@ -1,0 +1,1 @@
+"""Finding repositories: listings, filters, full text, facets."""

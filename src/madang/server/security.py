@@ -1,0 +1,52 @@
+"""Secrets: tokens that are kept only as hashes, and addresses that are signed."""
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+import time
+from typing import Any
+
+from madang.server.errors import Forbidden
+
+TOKEN_PREFIX = "hf_"  # clients and editors recognise tokens by it
+
+
+def new_token(prefix: str = TOKEN_PREFIX) -> str:
+    """A secret of 32 letters and digits that nobody can guess."""
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+    return prefix + "".join(secrets.choice(letters) for _ in range(34))
+
+
+def token_hash(token: str) -> str:
+    """What is kept of a token: long random text needs no slow hash."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+class Signer:
+    """Makes and checks tickets: a few facts that only this hub can have written, valid until a moment."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def sign(self, purpose: str, seconds: int, **facts: Any) -> str:
+        """A ticket for `purpose`, as text that fits into an address."""
+        body = json.dumps({**facts, "for": purpose, "until": int(time.time()) + seconds}, separators=(",", ":"))
+        text = base64.urlsafe_b64encode(body.encode()).rstrip(b"=")
+        return f"{text.decode()}.{self._mac(text)}"
+
+    def read(self, purpose: str, ticket: str) -> dict[str, Any]:
+        """The facts of a ticket. Raises Forbidden for one that is not ours, is for something else or is over."""
+        text, _, mac = ticket.partition(".")
+        if not hmac.compare_digest(self._mac(text.encode()).encode(), mac.encode()):
+            raise Forbidden("this address was not made by this hub.")
+        facts: dict[str, Any] = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        if facts["for"] != purpose:
+            raise Forbidden("this address is for something else.")
+        if facts["until"] < time.time():
+            raise Forbidden("this address is no longer valid. Ask for the file again.")
+        return facts
+
+    def _mac(self, text: bytes) -> str:
+        return hmac.new(self._key, text, hashlib.sha256).hexdigest()

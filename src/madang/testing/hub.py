@@ -1,0 +1,71 @@
+"""A hub for tests: in this process, in a temporary folder, on a free port.
+
+with running_hub() as hub:
+    token = hub.user("alice")
+    ...  # HF_ENDPOINT=hub.address, HF_TOKEN=token
+"""
+
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from madang.server.accounts.records import accounts
+from madang.server.accounts.tokens import create_token
+from madang.server.app import create_application
+from madang.server.clock import now
+from madang.server.database import insert
+from madang.server.hub import Hub
+from madang.server.settings import ServerSettings
+
+
+@dataclass
+class HubForTests:
+    """A hub that tests can look into."""
+
+    hub: Hub
+    address: str
+
+    def user(self, name: str, *, role: str = "write", administrator: bool = False, **scopes: Any) -> str:
+        """A token of the account `name`, which is made when it is not there."""
+        with self.hub.database.write() as connection:
+            identity = connection.scalar(
+                accounts.select().with_only_columns(accounts.c.id).where(accounts.c.name == name)
+            )
+            if identity is None:
+                row = {"kind": "user", "name": name, "key": name.lower(), "created_at": now()}
+                identity = insert(connection, accounts, **row, administrator=administrator)
+            return create_token(connection, identity, "test", role, scopes.get("scopes", ()))
+
+
+def hub_in(folder: Path, address: str = "http://testserver", **settings: Any) -> HubForTests:
+    """A hub without a server: for `fastapi.testclient.TestClient(create_application(hub.hub))`."""
+    return HubForTests(Hub(ServerSettings.for_folder(folder, address, **settings)), address)
+
+
+@contextmanager
+def running_hub(folder: Path | None = None, **settings: Any) -> Iterator[HubForTests]:
+    """A hub that answers at a port of this machine while the block lasts."""
+    from madang.server.serving import server_for
+
+    with tempfile.TemporaryDirectory(prefix="madang-hub-") as temporary, socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        found = hub_in(folder or Path(temporary), f"http://127.0.0.1:{listener.getsockname()[1]}", **settings)
+        server = server_for(create_application(found.hub))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        while not server.started:
+            if not thread.is_alive():
+                raise RuntimeError("the hub did not start")
+            time.sleep(0.01)
+        try:
+            yield found
+        finally:
+            server.should_exit = True
+            thread.join(timeout=10)
+            found.hub.close()
