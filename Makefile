@@ -78,7 +78,7 @@ $(VENV)/.quickstart: $(VENV)/.madang
 
 $(VENV)/.dev: $(VENV)/.quickstart
 	@echo "installing the tools for tests"
-	@$(BIN)/python $(INSTALL) --constraint constraints.txt --group dev
+	@$(BIN)/python $(INSTALL) --constraint constraints.txt --editable ".[torch,server,postgres]" --group dev
 	@touch $@
 
 REFERENCE_FAILED = { echo "The reference packages could not be installed, so Madang cannot be compared with them here."; \

@@ -18,6 +18,7 @@ WITHOUT_TORCH = [
     "processors",
     "datasets",
     "metrics",
+    "server",
 ]
 PRESENT = [
     name
@@ -53,6 +54,10 @@ def test_text_and_data_load_no_torch(name: str) -> None:
 def test_works_where_torch_is_not_installed(name: str) -> None:
     # None in sys.modules makes `import torch` fail as if it were not there
     run(f"import sys; sys.modules['torch'] = None; import madang.{name}")
+
+
+def test_the_hub_starts_where_torch_is_not_installed() -> None:
+    run("import sys; sys.modules['torch'] = None; import madang.server.app, madang.server.serving, madang.cli.serve")
 
 
 @pytest.mark.parametrize("name", ["AutoModel", "Trainer", "BertForMaskedLM"])

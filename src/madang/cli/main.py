@@ -15,10 +15,16 @@ from typing import Any
 from madang.errors import MadangError, nearest
 
 COMMANDS = {
-    "cache": "see what prepared datasets take up on this machine, and remove what is old",
-    "dataset": "look at a dataset, count what is in it, convert it, push it to a hub",
-    "serve": "run a hub of your own: models, datasets and Spaces, in one folder",
+    "login": "let this machine act for you on a hub",
+    "logout": "forget the token that login kept",
+    "whoami": "say who is logged in, and where",
+    "upload": "put a file or a folder into a repository",
+    "download": "take a repository, or some of its files, to this machine",
+    "repo": "make, rename and remove repositories, branches and tags",
     "train": "train a model as a YAML file says, and leave it with a card and a curve",
+    "dataset": "look at a dataset, count what is in it, convert it, push it to a hub",
+    "cache": "see what prepared datasets take up on this machine, and remove what is old",
+    "serve": "run a hub of your own: models, datasets and Spaces, in one folder",
 }
 USAGE = """madang COMMAND …
 

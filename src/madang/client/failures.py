@@ -1,5 +1,8 @@
 """What can go wrong between us and a hub, told as Madang's own errors."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from madang import settings
 from madang.errors import HubError, MadangError, MissingFileError
 
@@ -71,6 +74,15 @@ def explained(error: Exception, name: str, repo_type: str = "model", revision: s
         return HubError(f"{hub} answered {status} when asked for {name!r}: {said}")
     reason = str(error) or "no reason given"
     return HubError(f"{hub} could not be asked for {name!r} ({type(error).__name__}: {reason}).")
+
+
+@contextmanager
+def explaining(name: str, repo_type: str = "model", revision: str | None = None) -> Iterator[None]:
+    """Turn what a hub's refusal raises within the block into the error a user should see; see `explained`."""
+    try:
+        yield
+    except hub_failures() as error:
+        raise explained(error, name, repo_type, revision) from error
 
 
 def _status(error: Exception) -> int:

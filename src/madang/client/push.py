@@ -4,12 +4,12 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from madang import settings
-from madang.client.failures import explained, hub_failures
+from madang.client.failures import explaining, hub_failures
 from madang.client.names import RULE, is_repository_name
-from madang.errors import InputError
+from madang.errors import InputError, MissingFileError
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -40,17 +40,15 @@ def push_saved(
     api, repo_id = open_for_writing(repo_id, private=private, token=token, revision=revision, repo_type=repo_type)
     with tempfile.TemporaryDirectory(prefix="madang-push-") as folder:
         save(Path(folder))
-        try:
+        with explaining(repo_id, repo_type, revision):
             commit = api.upload_folder(
                 repo_id=repo_id,
-                folder_path=os.fspath(folder),
+                folder_path=folder,
                 repo_type=repo_type,
                 commit_message=commit_message,
                 revision=revision,
                 create_pr=create_pr,
             )
-        except hub_failures() as error:
-            raise explained(error, repo_id, repo_type, revision) from error
     return str(commit.pr_url or commit.commit_url)
 
 
@@ -72,7 +70,7 @@ def push_folder(
     `path_in_repo`, that go in the same commit unless they are sent anew. Otherwise as `push_saved`.
     """
     api, repo_id = open_for_writing(repo_id, private=private, token=token, revision=revision)
-    try:
+    with explaining(repo_id, revision=revision):
         commit = api.upload_folder(
             repo_id=repo_id,
             folder_path=os.fspath(folder),
@@ -82,9 +80,57 @@ def push_folder(
             ignore_patterns=list(ignore),
             delete_patterns=list(delete) or None,
         )
-    except hub_failures() as error:
-        raise explained(error, repo_id, "model", revision) from error
     return str(commit.commit_url)
+
+
+def upload(
+    path: str | os.PathLike[str],
+    repo_id: str,
+    path_in_repo: str | None = None,
+    *,
+    repo_type: str = "model",
+    revision: str | None = None,
+    private: bool | None = None,
+    commit_message: str | None = None,
+    include: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    delete: Iterable[str] = (),
+    create_pr: bool = False,
+    token: str | bool | None = None,
+) -> str:
+    """Put a file or a folder into a repository, which is made when it is not there; returns the address of the commit.
+
+    A file goes to `path_in_repo`, or to the root under its own name; a folder's files go below `path_in_repo`.
+    `include` and `exclude` are patterns of the files in a folder that are sent or not, `delete` of files in
+    the repository that go in the same commit. With `create_pr` all is proposed as a pull request, whose address is
+    returned.
+
+    Raises MissingFileError when there is nothing at `path`, otherwise as `push_saved`.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise MissingFileError(f"there is no file and no folder {str(path)!r} to upload.")
+    api, repo_id = open_for_writing(
+        repo_id, private=private, token=token, revision=None if create_pr else revision, repo_type=repo_type
+    )
+    target: Any = {"repo_id": repo_id, "repo_type": repo_type, "revision": revision, "create_pr": create_pr}
+    with explaining(repo_id, repo_type, revision):
+        if path.is_file():
+            message = commit_message or f"Upload {path.name}"
+            commit = api.upload_file(
+                path_or_fileobj=path, path_in_repo=path_in_repo or path.name, commit_message=message, **target
+            )
+        else:
+            commit = api.upload_folder(
+                folder_path=path,
+                path_in_repo=path_in_repo,
+                commit_message=commit_message or f"Upload {path.resolve().name}",
+                allow_patterns=list(include) or None,
+                ignore_patterns=list(exclude) or None,
+                delete_patterns=list(delete) or None,
+                **target,
+            )
+    return str(commit.pr_url or commit.commit_url)
 
 
 def open_for_writing(
@@ -104,12 +150,10 @@ def open_for_writing(
     from huggingface_hub import HfApi
 
     api = HfApi(endpoint=settings.endpoint(), token=token)
-    try:
+    with explaining(repo_id, repo_type, revision):
         repo_id = _made(api, repo_id, repo_type, private)
         if revision is not None and revision != "main" and not revision.startswith("refs/"):
             api.create_branch(repo_id, branch=revision, repo_type=repo_type, exist_ok=True)
-    except hub_failures() as error:
-        raise explained(error, repo_id, repo_type, revision) from error
     return api, repo_id
 
 
