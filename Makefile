@@ -17,8 +17,12 @@ INSTALL := -m pip install -qq --disable-pip-version-check
 # The interpreters with the reference packages; the parity tests start them by these names.
 export MADANG_REFERENCE_5 := $(CURDIR)/$(PARITY)/transformers-5/bin/python
 export MADANG_REFERENCE_4 := $(CURDIR)/$(PARITY)/transformers-4.40.1/bin/python
+# The older public clients that the hub is tried with.
+CLIENTS := .clients
+CLIENT_VERSIONS := 1.6 0.36 0.30 0.23
+export MADANG_CLIENTS := $(CURDIR)/$(CLIENTS)
 
-.PHONY: help quickstart test check lint references clean
+.PHONY: help quickstart test check lint references clients clean
 .DEFAULT_GOAL := help
 
 help:
@@ -29,7 +33,7 @@ help:
 quickstart: $(VENV)/.quickstart
 	$(BIN)/python examples/quickstart.py $(if $(DATA),--data "$(DATA)") $(if $(FULL),--full) $(if $(SHORT),--short)
 
-test: lint references
+test: lint references clients
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: lint
@@ -43,8 +47,10 @@ lint: $(VENV)/.dev
 
 references: $(PARITY)/transformers-5/.installed $(PARITY)/transformers-4.40.1/.installed
 
+clients: $(CLIENT_VERSIONS:%=$(CLIENTS)/huggingface_hub-%/.installed)
+
 clean:
-	rm -rf $(VENV) $(PARITY) outputs .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(PARITY) $(CLIENTS) outputs .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 # --------------------------------------------------------------------------------------------------- the environments
 # A stamp file in an environment says that an installation came to its end.
@@ -94,4 +100,10 @@ $(PARITY)/transformers-4.40.1/.installed: tests/parity/requirements-4.40.1.txt
 	$(call new_environment,$(@D))
 	@echo "installing transformers 4.40.1 to compare with"
 	@$(@D)/bin/python $(INSTALL) --no-compile --requirement tests/parity/requirements-4.40.1.txt || { $(REFERENCE_FAILED); exit 1; }
+	@touch $@
+
+$(CLIENTS)/huggingface_hub-%/.installed: tests/server/clients/requirements-%.txt
+	$(call new_environment,$(@D))
+	@echo "installing huggingface_hub $* to try the hub with"
+	@$(@D)/bin/python $(INSTALL) --no-compile --requirement $<
 	@touch $@
