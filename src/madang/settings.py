@@ -5,6 +5,7 @@
 """
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 TRUE = {"1", "true", "yes", "on"}
@@ -66,6 +67,62 @@ def temporary_directory() -> Path | None:
 def datasets_offline() -> bool:
     """No request may be made for data: `HF_DATASETS_OFFLINE=1`, or working offline altogether."""
     return offline() or os.environ.get("HF_DATASETS_OFFLINE", "").lower() in TRUE
+
+
+@dataclass(frozen=True)
+class S3Access:
+    """How a bucket is reached. Without an `endpoint` it is Amazon's."""
+
+    key: str
+    secret: str
+    region: str = "us-east-1"
+    endpoint: str = ""
+    session_token: str = ""
+    # where clients reach it, when that is not the endpoint; "off": they never do
+    public: str = ""
+
+
+def s3_access() -> S3Access:
+    """The variables that other S3 tools read: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`,
+    `AWS_ENDPOINT_URL`, `AWS_SESSION_TOKEN`; and `MADANG_S3_PUBLIC_URL`, which is where clients download from."""
+    read = os.environ.get
+    return S3Access(
+        key=read("AWS_ACCESS_KEY_ID", ""),
+        secret=read("AWS_SECRET_ACCESS_KEY", ""),
+        region=read("AWS_REGION") or read("AWS_DEFAULT_REGION") or "us-east-1",
+        endpoint=(read("AWS_ENDPOINT_URL_S3") or read("AWS_ENDPOINT_URL") or "").rstrip("/"),
+        session_token=read("AWS_SESSION_TOKEN", ""),
+        public=read("MADANG_S3_PUBLIC_URL", "").rstrip("/"),
+    )
+
+
+@dataclass(frozen=True)
+class HubEnvironment:
+    """What the environment says about a hub that runs here; "" where it says nothing."""
+
+    data: str = ""
+    host: str = ""
+    port: str = ""
+    address: str = ""
+    database_url: str = ""
+    storage_url: str = ""
+    sign_up: str = ""
+    rate_limit: str = ""
+
+
+def hub() -> HubEnvironment:
+    """The settings of `madang serve` and `madang hub`: each option has a variable for where options are awkward."""
+    read = os.environ.get
+    return HubEnvironment(
+        data=read("MADANG_DATA", ""),
+        host=read("MADANG_HOST", ""),
+        port=read("MADANG_PORT", ""),
+        address=read("MADANG_ADDRESS", ""),
+        database_url=read("MADANG_DATABASE_URL", ""),
+        storage_url=read("MADANG_STORAGE_URL", ""),
+        sign_up=read("MADANG_SIGN_UP", ""),
+        rate_limit=read("MADANG_RATE_LIMIT", ""),
+    )
 
 
 def _path(text: str) -> Path:

@@ -1,6 +1,7 @@
 """Hubs for the tests of the server."""
 
-from collections.abc import Callable, Iterator
+import secrets
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,17 @@ pytest.importorskip("fastapi", reason="the server's packages are not installed: 
 
 from fastapi.testclient import TestClient
 
+from madang.server.accounts import finding
+from madang.server.accounts.caller import Caller
 from madang.server.app import create_application
+from madang.server.git.objects import BLOB, FILE_MODE, Commit, Entry, GitObject, Signature
+from madang.server.git.refs import MAIN, move_ref, read_ref
+from madang.server.git.store import Objects
+from madang.server.git.trees import change_tree
+from madang.server.repositories import service
+from madang.server.repositories.access import find
 from madang.testing.hub import HubForTests, hub_in, running_hub
+from tests.server.services import postgres_database, s3_bucket
 
 
 @pytest.fixture
@@ -37,3 +47,58 @@ def served(tmp_path: Path) -> Iterator[HubForTests]:
     """A hub behind a real port, for clients in processes of their own (mark such tests `loopback`)."""
     with running_hub(tmp_path / "hub") as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def bucket_server() -> Iterator[dict[str, str]]:
+    """The environment in which buckets are those of an emulator."""
+    with s3_bucket() as environment:
+        yield environment
+
+
+@pytest.fixture
+def bucket(bucket_server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty place in a bucket, as `MADANG_STORAGE_URL` takes it (mark tests of it `loopback`)."""
+    for name, value in bucket_server.items():
+        monkeypatch.setenv(name, value)
+    return f"{bucket_server['MADANG_STORAGE_URL']}/{secrets.token_hex(8)}"
+
+
+@pytest.fixture
+def postgresql() -> Iterator[str]:
+    """The address of an empty database of PostgreSQL (mark tests of it `loopback`)."""
+    with postgres_database() as address:
+        yield address
+
+
+@pytest.fixture
+def commit(hub: HubForTests) -> Callable[..., str]:
+    """`commit("alice/bert", {"a/b": b"content", "gone": None})`: makes a commit, as git pushes it; returns its id."""
+
+    def make(
+        name: str,
+        files: dict[str, bytes | None],
+        message: str = "Change",
+        *,
+        type: str = "model",
+        ref: str = MAIN,
+        parents: Sequence[str] = (),
+        author: Signature | None = None,
+    ) -> str:
+        with hub.hub.database.write() as connection:
+            owner = Caller(finding.user_named(connection, name.partition("/")[0]))
+            repository = find(connection, owner, type, name).repository
+            objects, head = Objects(connection, repository.id), read_ref(connection, repository.id, ref)
+            assert head is not None
+            assert owner.account is not None
+            blobs = {path: GitObject.of(BLOB, content) for path, content in files.items() if content is not None}
+            entries = {path: Entry("", FILE_MODE, blobs[path].oid) if path in blobs else None for path in files}
+            tree, trees = change_tree(objects, objects.commit(head).tree, entries)
+            who = author or service.signature(owner.account)
+            made = Commit(tree, (head, *parents), who, who, message).encode()
+            objects.put([*blobs.values(), *trees, made])
+            move_ref(connection, repository.id, ref, head, made.oid)
+            service.after_change(connection, repository, {ref: made.oid})
+            return made.oid
+
+    return make

@@ -1,35 +1,60 @@
 """The application: all addresses of a hub, and how its errors are answered."""
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
+import sqlalchemy as sa
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from madang.server import openapi
 from madang.server.api import ROUTERS
 from madang.server.api.addresses import RawPaths
+from madang.server.body_limit import LimitedBodies
 from madang.server.errors import Refusal
 from madang.server.hub import Hub
+from madang.server.jobs.all import TASKS
+from madang.server.jobs.running import Runner
+from madang.server.rate_limits import RateLimitHeaders, RequestLimit, SignInAttempts
+from madang.server.web import ROUTERS as PAGES
 
 log = logging.getLogger("madang.server")
 
 
 def create_application(hub: Hub) -> ASGIApp:
     """The hub as an ASGI application."""
-    app = FastAPI(title="Madang hub", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
+    app = FastAPI(
+        title="Madang hub", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json", lifespan=_with_tasks
+    )
     app.state.hub = hub
-    for router in ROUTERS:
+    app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
+    app.state.request_limit = RequestLimit(hub.settings.rate_limit)
+    app.state.sign_in_attempts = SignInAttempts()
+    for router in (*PAGES, *ROUTERS):
         app.include_router(router)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _not_understood)
     app.add_exception_handler(HTTPException, _no_such_address)
+    app.add_exception_handler(sa.exc.DataError, _not_storable)
     app.add_exception_handler(Exception, _failed)
-    return NamedRequests(RawPaths(app))
+    return NamedRequests(RateLimitHeaders(LimitedBodies(RawPaths(app))))
+
+
+@asynccontextmanager
+async def _with_tasks(app: FastAPI) -> AsyncIterator[None]:
+    """While the application is served, the hub's own tasks run beside it."""
+    runner = Runner(app.state.hub, TASKS)
+    runner.start()
+    yield
+    await run_in_threadpool(runner.stop)
 
 
 class NamedRequests:
@@ -85,6 +110,10 @@ async def _no_such_address(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = "There is nothing at this address." if error.status_code == 404 else str(error.detail)
     return error_answer(error.status_code, message, dict(error.headers or {}), {})
+
+
+async def _not_storable(request: Request, error: Exception) -> Response:
+    return error_answer(400, "The request holds text that cannot be kept: NUL characters, or too much of it.", {}, {})
 
 
 async def _failed(request: Request, error: Exception) -> Response:

@@ -3,6 +3,10 @@
 import time
 from datetime import UTC, datetime
 
+MINUTE = 60 * 1000
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
 
 def now() -> int:
     """The present, in milliseconds."""

@@ -7,14 +7,18 @@ other instead of failing at the end.
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.types import TypeDecorator
+
+if TYPE_CHECKING:
+    from madang.server.storage.blobs import BlobStore
 
 Item = TypeVar("Item")
 
@@ -31,6 +35,15 @@ metadata = sa.MetaData(
 )
 
 
+def all_tables() -> sa.MetaData:
+    """The tables of all subjects, whichever of them this process has used so far."""
+    here = Path(__file__).parent
+    for records in [here / "hub.py", *sorted(here.rglob("records.py"))]:
+        subject = ".".join(records.relative_to(here).with_suffix("").parts)
+        import_module(f"madang.server.{subject}")
+    return metadata
+
+
 class HexBytes(TypeDecorator[str]):
     """Hex text in Python, half as many bytes in the database: git ids and SHA-256."""
 
@@ -45,14 +58,15 @@ class HexBytes(TypeDecorator[str]):
 
 
 class Database:
-    """Connections to one database."""
+    """Connections to one database. `storage` is where the content is that its rows speak of."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, storage: "BlobStore | None" = None) -> None:
         parsed = sa.make_url(url)
         if parsed.get_backend_name() == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
         self.url = parsed
-        self.engine = _sqlite(parsed) if self.is_sqlite else sa.create_engine(parsed, pool_size=40, pool_pre_ping=True)
+        engine = _sqlite(parsed) if self.is_sqlite else sa.create_engine(parsed, pool_size=40, pool_pre_ping=True)
+        self.engine = engine.execution_options(madang_storage=storage)
         self._writing = self.engine.execution_options(madang_writes=True)
 
     @property
@@ -73,6 +87,12 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def storage_of(connection: Connection) -> "BlobStore | None":
+    """The store with the content of the large files that this database knows."""
+    storage: BlobStore | None = connection.get_execution_options().get("madang_storage")
+    return storage
 
 
 def insert(connection: Connection, table: sa.Table, **values: Any) -> int:

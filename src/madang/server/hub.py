@@ -5,6 +5,8 @@ import secrets
 import sqlalchemy as sa
 
 from madang.server.database import Database, insert_new, metadata
+from madang.server.migrations import migrating
+from madang.server.repositories.downloads import DownloadCounts
 from madang.server.security import Signer
 from madang.server.settings import ServerSettings
 from madang.server.storage.opening import open_storage
@@ -24,10 +26,11 @@ class Hub:
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
         settings.data.mkdir(parents=True, exist_ok=True)
-        self.database = Database(settings.database_url)
         self.storage = open_storage(settings.storage_url)
-        metadata.create_all(self.database.engine)
+        self.database = Database(settings.database_url, self.storage)
+        migrating.prepare(self.database)
         self.signer = Signer(bytes.fromhex(self.fact("signing-key", secrets.token_hex(32))))
+        self.downloads = DownloadCounts(self.database)
 
     def fact(self, name: str, default: str) -> str:
         """A fact about this hub; `default` becomes it when there is none yet, whichever replica is first."""
@@ -39,5 +42,12 @@ class Hub:
             insert_new(connection, facts, [{"name": name, "value": default}])
             return str(connection.scalar(sa.select(facts.c.value).where(facts.c.name == name)))
 
+    def remember(self, name: str, value: str) -> None:
+        """Make `value` the fact of this name, whatever it was."""
+        with self.database.write() as connection:
+            connection.execute(facts.delete().where(facts.c.name == name))
+            insert_new(connection, facts, [{"name": name, "value": value}])
+
     def close(self) -> None:
+        self.downloads.close()
         self.database.close()

@@ -1,5 +1,7 @@
 """The hub's own description of its addresses, at `/api/openapi.json`."""
 
+import re
+import warnings
 from typing import Any
 
 from fastapi import FastAPI
@@ -29,17 +31,21 @@ ERROR = {
 def describe(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document of the application, made once."""
     if app.openapi_schema is None:
-        schema = get_openapi(title=app.title, version="1", routes=app.routes)
+        with warnings.catch_warnings():
+            # one route for GET and HEAD has one name; `_complete` gives each method its own
+            warnings.simplefilter("ignore", UserWarning)
+            schema = get_openapi(title=app.title, version="1", routes=app.routes)
         for path, operations in schema["paths"].items():
             for method, operation in operations.items():
                 if method in METHODS:
-                    _complete(path, operation)
+                    _complete(path, method, operation)
         app.openapi_schema = schema
     return app.openapi_schema
 
 
-def _complete(path: str, operation: dict[str, Any]) -> None:
+def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     """Name the pieces of the path that are not named yet, and the answer to what is refused."""
+    operation["operationId"] = re.sub(r"\W+", "_", f"{method}_{path}").strip("_")
     operation["responses"].pop("422", None)
     operation["responses"]["default"] = ERROR
     named = {item["name"] for item in operation.get("parameters", ()) if item["in"] == "path"}

@@ -1,4 +1,4 @@
-"""Secrets: tokens that are kept only as hashes, and addresses that are signed."""
+"""Secrets: tokens that are kept only as hashes, addresses that are signed, and who may use a browser's session."""
 
 import base64
 import hashlib
@@ -6,7 +6,9 @@ import hmac
 import json
 import secrets
 import time
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from madang.server.errors import Forbidden
 
@@ -14,7 +16,7 @@ TOKEN_PREFIX = "hf_"  # clients and editors recognise tokens by it
 
 
 def new_token(prefix: str = TOKEN_PREFIX) -> str:
-    """A secret of 32 letters and digits that nobody can guess."""
+    """A secret of 34 letters and digits that nobody can guess."""
     letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
     return prefix + "".join(secrets.choice(letters) for _ in range(34))
 
@@ -22,6 +24,22 @@ def new_token(prefix: str = TOKEN_PREFIX) -> str:
 def token_hash(token: str) -> str:
     """What is kept of a token: long random text needs no slow hash."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def same_origin(headers: Mapping[str, str], address: str) -> bool:
+    """Whether a page of this hub sent the request, and not one of another site, or a Space at another port.
+
+    Browsers say so in `Sec-Fetch-Site`; older ones, and pages without https, in `Origin`. Neither is no.
+    """
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    origin = headers.get("origin", "")
+    try:
+        sent_by = urlsplit(origin).netloc.lower()
+    except ValueError:
+        return False
+    return origin == address or bool(sent_by and sent_by == headers.get("host", "").lower())
 
 
 class Signer:
@@ -50,3 +68,7 @@ class Signer:
 
     def _mac(self, text: bytes) -> str:
         return hmac.new(self._key, text, hashlib.sha256).hexdigest()
+
+    def mark(self, purpose: str, text: str) -> str:
+        """A word that only this hub can put on a text: forms carry one of the session they are for."""
+        return hmac.new(self._key, f"{purpose}\0{text}".encode(), hashlib.sha256).hexdigest()

@@ -23,6 +23,8 @@ class ServerSettings:
     grace_seconds: int = 7 * 24 * 3600
     # files above this size are large files, whatever they hold
     large_from_bytes: int = 10 * 1024 * 1024
+    # of one `git push`, as it is sent; large files don't count, they go their own way
+    largest_push_bytes: int = 2 * 1024 * 1024 * 1024
 
     @classmethod
     def for_folder(cls, data: Path, address: str, **other: object) -> "ServerSettings":

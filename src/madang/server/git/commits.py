@@ -1,7 +1,6 @@
-"""Making commits, and reading a history."""
+"""Making commits."""
 
-import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
@@ -62,34 +61,26 @@ def make_commit(
             entries[path] = change
     base = objects.commit(head).tree if head is not None else None
     tree, trees = change_tree(objects, base, entries)
+    objects.put([*blobs, *trees])
+    return commit_tree(connection, repository_id, ref, head, tree, author=author, message=message)
+
+
+def commit_tree(
+    connection: Connection,
+    repository_id: int,
+    ref: str,
+    head: str | None,
+    tree: str,
+    *,
+    author: Signature,
+    message: str,
+) -> str:
+    """A commit of a tree that is stored, on top of `head`, which the ref points at; raises Conflict when it does not
+    any more."""
     commit = Commit(tree, (head,) if head else (), author, author, message).encode()
-    objects.put([*blobs, *trees, commit])
+    Objects(connection, repository_id).put([commit])
     try:
         move_ref(connection, repository_id, ref, head, commit.oid)
     except Conflict:
         raise Conflict("Somebody else committed to this branch at the same moment. Please repeat.") from None
     return commit.oid
-
-
-def history(objects: Objects, starts: list[str]) -> Iterator[tuple[str, Commit, list[str]]]:
-    """Commits that `starts` lead to, the newest first, each once.
-
-    With each comes what is left to visit after it: passing that as `starts` goes on from there.
-    """
-    seen = set(starts)
-    waiting: list[tuple[int, int, str, Commit]] = []
-    order = 0
-    for oid in starts:
-        commit = objects.commit(oid)
-        waiting.append((-commit.committer.seconds, order, oid, commit))
-        order += 1
-    heapq.heapify(waiting)
-    while waiting:
-        _, _, oid, commit = heapq.heappop(waiting)
-        for parent in commit.parents:
-            if parent not in seen:
-                seen.add(parent)
-                above = objects.commit(parent)
-                heapq.heappush(waiting, (-above.committer.seconds, order, parent, above))
-                order += 1
-        yield oid, commit, [item[2] for item in sorted(waiting)]

@@ -6,7 +6,7 @@ the text that names one is the SHA-1 of its bytes.
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -14,9 +14,15 @@ from madang.server.errors import InvalidRequest
 
 COMMIT, TREE, BLOB, TAG = 1, 2, 3, 4
 KIND_NAMES = {COMMIT: "commit", TREE: "tree", BLOB: "blob", TAG: "tag"}
+# the end of the year 9998
+_LAST_SECOND = 253_370_764_800
 FILE_MODE, EXECUTABLE_MODE, LINK_MODE, FOLDER_MODE, MODULE_MODE = 0o100644, 0o100755, 0o120000, 0o40000, 0o160000
 
-_SIGNATURE = re.compile(rb"^(.*?) ?<([^>]*)> (-?\d+) ([+-]\d{4})$")
+_SIGNATURE = re.compile(rb"^(.*?) ?<([^>]*)> (-?\d{1,18}) ([+-]\d{4})$")
+# mode, name, id
+_ENTRY = re.compile(rb"([0-7]{5,6}) ([^\0/]+)\0(.{20})", re.DOTALL)
+_ENTRIES = re.compile(rb"(?:[0-7]{5,6} [^\0/]+\0.{20})*+", re.DOTALL)
+_MODE = re.compile(rb"[0-7]{5,6}\Z")
 
 
 @dataclass(frozen=True)
@@ -63,14 +69,15 @@ class Signature:
     zone: str = "+0000"
 
     def encode(self) -> bytes:
-        return f"{_plain(self.name)} <{_plain(self.email)}> {self.seconds} {self.zone}".encode()
+        return f"{_plain(self.name)} <{_plain(self.email)}> {self.seconds} {self.zone}".encode("utf-8", "replace")
 
     @property
     def moment(self) -> datetime:
+        """When, in the zone it was written in. What no calendar has becomes 1970 (year 50000) or UTC (zone +9900)."""
         offset = timedelta(hours=int(self.zone[1:3]), minutes=int(self.zone[3:5]))
-        return datetime.fromtimestamp(self.seconds, UTC).astimezone(
-            timezone(-offset if self.zone[0] == "-" else offset)
-        )
+        zone = timezone(-offset if self.zone[0] == "-" else offset) if offset < timedelta(days=1) else UTC
+        seconds = self.seconds if 0 <= self.seconds < _LAST_SECOND else 0
+        return datetime.fromtimestamp(seconds, UTC).astimezone(zone)
 
 
 @dataclass(frozen=True)
@@ -96,12 +103,20 @@ class Commit:
         lines = [f"tree {self.tree}".encode(), *(f"parent {parent}".encode() for parent in self.parents)]
         lines += [b"author " + self.author.encode(), b"committer " + self.committer.encode(), b""]
         message = self.message if self.message.endswith("\n") else self.message + "\n"
-        return GitObject.of(COMMIT, b"\n".join([*lines, message.encode()]))
+        return GitObject.of(COMMIT, b"\n".join([*lines, message.encode("utf-8", "replace")]))
 
 
 def encode_name(name: str) -> bytes:
-    """A name in a tree; bytes that are no UTF-8 go through unchanged."""
-    return name.encode("utf-8", "surrogateescape")
+    """A name in a tree; bytes that are no UTF-8 go through unchanged. Raises InvalidRequest for half a character."""
+    try:
+        return name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise InvalidRequest("a name has half of a character, which no file can be called.") from None
+
+
+def readable(name: str) -> str:
+    """A name or path as answers can carry it: bytes that are no UTF-8 become the sign for that."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def encode_tree(entries: Iterable[Entry]) -> GitObject:
@@ -115,43 +130,62 @@ def encode_tree(entries: Iterable[Entry]) -> GitObject:
 
 def parse_tree(content: bytes) -> list[Entry]:
     """The entries of a tree, in its order. Raises InvalidRequest for bytes that are none."""
-    entries, position = [], 0
-    try:
-        while position < len(content):
-            space = content.index(b" ", position)
-            end = content.index(b"\0", space)
-            oid = content[end + 1 : end + 21]
-            if len(oid) != 20:
-                raise ValueError("cut off")
-            name = content[space + 1 : end].decode("utf-8", "surrogateescape")
-            entries.append(Entry(name, int(content[position:space], 8), oid.hex()))
-            position = end + 21
-    except ValueError as error:
-        raise InvalidRequest(f"this is no git tree: {error}") from error
-    return entries
+    return list(iterate_tree(content))
+
+
+def iterate_tree(content: bytes, start: bytes = b"") -> Iterator[Entry]:
+    """The entries of a tree whose sort key is `start` or comes after it, in order and one by one.
+
+    Raises InvalidRequest at bytes that are no tree: names must ascend, so that going on from one never turns back.
+    """
+    position = _position(content, start.removesuffix(b"/")) or 0 if start else 0
+    before = b""
+    while position < len(content):
+        found = _ENTRY.match(content, position)
+        if found is None:
+            raise InvalidRequest(f"this is no git tree: byte {position} begins no entry.")
+        mode, name, oid = found.groups()
+        entry = Entry(name.decode("utf-8", "surrogateescape"), int(mode, 8), oid.hex())
+        key = name + b"/" if entry.is_folder else name
+        if key <= before:
+            raise InvalidRequest(f"this is no git tree: its names are not in order at byte {position}.")
+        before, position = key, found.end()
+        if key >= start:
+            yield entry
+
+
+def tree_names(content: bytes) -> dict[bytes, bytes]:
+    """Name -> mode, space and id: the quickest way to compare two large trees."""
+    return {name: mode + b" " + oid for mode, name, oid in _ENTRY.findall(content)}
 
 
 def find_in_tree(content: bytes, name: str) -> Entry | None:
-    """The entry called `name`, without reading the others: trees may have 100,000 of them."""
-    wanted = b" " + encode_name(name) + b"\0"
-    position = content.find(wanted)
-    while position >= 0:
-        # the same bytes can occur within somebody's 20 bytes of id: an entry begins with its mode
-        start = position - 6 if content[max(0, position - 6) : position].isdigit() else position - 5
-        mode = content[max(0, start) : position]
-        end = position + len(wanted) + 20
-        if mode.isdigit() and (start == 0 or _ends_entry(content, start)) and end <= len(content):
-            return Entry(name, int(mode, 8), content[end - 20 : end].hex())
-        position = content.find(wanted, position + 1)
+    """The entry called `name`, without making the others: trees may have 100,000 of them."""
+    encoded = encode_name(name)
+    if b"\0" in encoded:
+        return None
+    position = _position(content, encoded)
+    found = None if position is None else _ENTRY.match(content, position)
+    return None if found is None else Entry(name, int(found.group(1), 8), found.group(3).hex())
+
+
+def _position(content: bytes, name: bytes) -> int | None:
+    """Where the entry called `name` begins."""
+    wanted = b" " + name + b"\0"
+    place = content.find(wanted)
+    while place >= 0:
+        # a name can hold " 100644 name", and so can the 20 bytes of an id: only counting entries tells
+        for start in (place - 6, place - 5):
+            if start >= 0 and _MODE.match(content, start, place) and _ends_entry(content, start):
+                return start
+        place = content.find(wanted, place + 1)
     return None
 
 
 def _ends_entry(content: bytes, position: int) -> bool:
-    """Whether an entry ends right before `position`: decided from the beginning, which is rare enough."""
-    place = 0
-    while place < position:
-        place = content.index(b"\0", place) + 21
-    return place == position
+    """Whether an entry ends right before `position`."""
+    entries = _ENTRIES.match(content, 0, position)
+    return entries is not None and entries.end() == position
 
 
 def parse_commit(content: bytes) -> Commit:
@@ -189,6 +223,12 @@ def parse_tag(content: bytes) -> tuple[str, str]:
     if found is None:
         raise InvalidRequest("this is no git tag: it names no object.")
     return found.group(1).decode(), message.decode("utf-8", "replace").rstrip("\n")
+
+
+def encode_tag(name: str, commit: str, tagger: Signature, message: str) -> GitObject:
+    """An annotated tag of a commit."""
+    lines = [f"object {commit}", "type commit", f"tag {name}", f"tagger {tagger.encode().decode()}", ""]
+    return GitObject.of(TAG, "\n".join([*lines, message.rstrip("\n") + "\n"]).encode("utf-8", "replace"))
 
 
 def _plain(text: str) -> str:

@@ -12,7 +12,13 @@ objects = sa.Table(
     sa.Column("kind", sa.SmallInteger, nullable=False),  # git's own numbers: 1 commit, 2 tree, 3 blob, 4 tag
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("data", sa.LargeBinary, nullable=False),  # the content, zlib: what a pack holds too
+    # adds up what a repository uses without reading the rows
+    sa.Index(None, "repository_id", "size"),
 )
+
+# walks through a long history read all commits at once, and the first digits of an id mean a commit
+_is_commit = objects.c.kind == sa.literal_column("1")
+sa.Index("ix_objects_commits", objects.c.repository_id, sqlite_where=_is_commit, postgresql_where=_is_commit)
 
 refs = sa.Table(
     "refs",

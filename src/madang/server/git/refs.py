@@ -12,8 +12,8 @@ from madang.server.git.store import Objects
 
 MAIN = "refs/heads/main"
 HEADS, TAGS, PULL_REQUESTS, CONVERTS = "refs/heads/", "refs/tags/", "refs/pr/", "refs/convert/"
-# git-check-ref-format: no control characters, no ` ~^:?*[\`, no `..`, `@{`, `//`, no part that begins with a dot or ends
-# in `.lock`, no dot or slash at the end
+# git-check-ref-format: no control characters, no ` ~^:?*[\`, no `..`, `@{`, `//`, no part that begins with a dot or
+# ends in `.lock`, no dot or slash at the end
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|(^|/)\.|\.lock(/|$)|[./]$|^/|^@$")
 
 
@@ -43,12 +43,13 @@ def read_ref(connection: Connection, repository_id: int, name: str) -> str | Non
 
 def list_refs(connection: Connection, repository_id: int, prefix: str = "refs/") -> list[tuple[str, str]]:
     """Full names and targets, by name."""
-    query = (
-        sa.select(refs.c.name, refs.c.target)
-        .where(refs.c.repository_id == repository_id, refs.c.name.startswith(prefix, autoescape=True))
-        .order_by(refs.c.name)
-    )
-    return [(name, target) for name, target in connection.execute(query)]
+    query = sa.select(refs.c.name, refs.c.target).where(refs.c.repository_id == repository_id, _begins_with(prefix))
+    return sorted((name, target) for name, target in connection.execute(query))
+
+
+def _begins_with(prefix: str) -> "sa.ColumnElement[bool]":
+    """The condition on names; LIKE would take `A` for `a` on SQLite."""
+    return sa.func.substr(refs.c.name, 1, len(prefix)) == prefix
 
 
 def move_ref(connection: Connection, repository_id: int, name: str, old: str | None, new: str | None) -> None:
@@ -58,6 +59,7 @@ def move_ref(connection: Connection, repository_id: int, name: str, old: str | N
     """
     same = (refs.c.repository_id == repository_id, refs.c.name == name)
     if old is None and new is not None:
+        _check_room(connection, repository_id, name)
         try:
             with connection.begin_nested():
                 connection.execute(refs.insert().values(repository_id=repository_id, name=name, target=new))
@@ -67,6 +69,60 @@ def move_ref(connection: Connection, repository_id: int, name: str, old: str | N
     change = refs.delete() if new is None else refs.update().values(target=new)
     if connection.execute(change.where(*same, refs.c.target == old)).rowcount != 1:
         raise Conflict(f"{name} was changed by somebody else in between. Read it again and repeat.")
+
+
+def _check_room(connection: Connection, repository_id: int, name: str) -> None:
+    """Raises Conflict when a ref is in the way: git keeps refs as files, so `a` and `a/b` cannot both be there."""
+    parts = name.split("/")
+    above = ["/".join(parts[:count]) for count in range(3, len(parts))]
+    within = _begins_with(name + "/")
+    query = sa.select(refs.c.name).where(
+        refs.c.repository_id == repository_id, sa.or_(refs.c.name.in_(above), within) if above else within
+    )
+    other = connection.scalar(query.limit(1))
+    if other is not None:
+        raise Conflict(f"Reference {other} exists, so there cannot be {name}: one would be a folder of the other.")
+
+
+def branch_ref(name: str) -> str:
+    """The full name of a branch. What the hub makes itself (`refs/convert/parquet`) is named in full.
+
+    Raises InvalidRequest for a name that no branch can have.
+    """
+    if name.startswith(CONVERTS):
+        check_ref_name(name)
+        return name
+    check_new_name(name)
+    return HEADS + name
+
+
+def tag_ref(name: str) -> str:
+    """The full name of a tag. Raises InvalidRequest for a name that no tag can have."""
+    check_new_name(name)
+    return TAGS + name
+
+
+def check_new_name(name: str) -> None:
+    """Raises InvalidRequest for names git forbids, and for those that would hide something else."""
+    check_ref_name(name)
+    if name.startswith("refs/") or name == "HEAD" or re.fullmatch("[0-9a-f]{40}", name):
+        raise InvalidRequest(f"{name[:100]!r} cannot be the name of a branch or tag: it would hide what it spells.")
+
+
+def commits_of(objects: Objects, targets: list[str]) -> dict[str, str]:
+    """Target of a ref -> the commit at its end, for all that lead to one."""
+    found = {item.oid: item for item in objects.get_many(dict.fromkeys(targets))}
+    answer = {}
+    for target in targets:
+        item = found.get(target)
+        if item is not None and item.kind == COMMIT:
+            answer[target] = target
+        elif item is not None and item.kind == TAG:
+            try:
+                answer[target] = _commit_of(objects, target, target)
+            except Refusal:  # a tag of a file or folder: git allows it, and no revision is meant
+                continue
+    return answer
 
 
 def resolve(connection: Connection, repository_id: int, revision: str) -> str:

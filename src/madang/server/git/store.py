@@ -14,13 +14,25 @@ from sqlalchemy.engine import Connection
 
 from madang.server.database import batches, insert_new
 from madang.server.errors import NotFound
-from madang.server.git.objects import BLOB, COMMIT, TREE, Commit, Entry, GitObject, find_in_tree, parse_commit
-from madang.server.git.objects import parse_tree as entries_of
+from madang.server.git.objects import (
+    BLOB,
+    COMMIT,
+    TREE,
+    Commit,
+    Entry,
+    GitObject,
+    find_in_tree,
+    iterate_tree,
+    parse_commit,
+    parse_tree,
+    tree_names,
+)
 from madang.server.git.pointers import Pointer, read_pointer
 from madang.server.git.records import objects
 
 CACHED_BYTES = 64 * 1024 * 1024
-LARGEST_CACHED = 1024 * 1024
+# the tree of a folder with 100,000 files has 4 MB
+LARGEST_CACHED = 8 * 1024 * 1024
 # a pointer to a large file is shorter than this; git-lfs uses the same limit
 LONGEST_POINTER = 1024
 
@@ -96,7 +108,15 @@ class Objects:
 
     def tree(self, oid: str) -> list[Entry]:
         """The entries of a folder."""
-        return entries_of(self.get(oid, TREE).content)
+        return parse_tree(self.get(oid, TREE).content)
+
+    def entries(self, oid: str, start: bytes = b"") -> Iterator[Entry]:
+        """The entries of a folder from the sort key `start` on, one by one."""
+        return iterate_tree(self.get(oid, TREE).content, start)
+
+    def names(self, oid: str | None) -> dict[bytes, bytes]:
+        """What is in a folder (none: nothing), in the form that is quickest to compare."""
+        return {} if oid is None else tree_names(self.get(oid, TREE).content)
 
     def find(self, tree: str, path: str) -> Entry | None:
         """What is at `path` below a tree; the tree itself for the empty path."""
@@ -162,6 +182,16 @@ class Objects:
         for some in batches(oids):
             query = sa.select(objects.c.oid).where(
                 objects.c.repository_id == self.repository_id, objects.c.oid.in_(some)
+            )
+            found.update(self.connection.scalars(query))
+        return found
+
+    def commits_among(self, oids: Iterable[str]) -> set[str]:
+        """Those of these names that are commits of this repository."""
+        found: set[str] = set()
+        for some in batches(oids):
+            query = sa.select(objects.c.oid).where(
+                objects.c.repository_id == self.repository_id, objects.c.oid.in_(some), objects.c.kind == COMMIT
             )
             found.update(self.connection.scalars(query))
         return found

@@ -3,8 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from madang.server.errors import Unprocessable
 from madang.server.git.objects import FOLDER_MODE, Entry, GitObject, encode_name, encode_tree
 from madang.server.git.store import Objects
+
+DEEPEST = 200
 
 
 def walk(
@@ -15,18 +18,26 @@ def walk(
     `folder` is the path of `tree` itself. What comes up to and with the path `after` (with a slash at its end if it is
     a folder) is left out without being read: a page does not cost what the pages before it cost.
     """
+    waiting = [_part(objects, tree, folder, after)]
+    while waiting:
+        entry, path, rest = next(waiting[-1], (None, "", ""))
+        if entry is None:
+            waiting.pop()
+            continue
+        if rest is None:
+            yield path, entry
+        if recursive and entry.is_folder:
+            waiting.append(_part(objects, entry.oid, path, rest or ""))
+
+
+def _part(objects: Objects, tree: str, folder: str, after: str) -> Iterator[tuple[Entry, str, str | None]]:
+    """Entries and paths of one folder. With the one that leads to `after` comes `after`, or "" if that is its end."""
     within = folder + "/" if folder else ""
     first, slash, rest = after.removeprefix(within).partition("/")
     last_seen = encode_name(first + slash)
-    for entry in objects.tree(tree):
-        path = within + entry.name
+    for entry in objects.entries(tree, last_seen):
         on_the_way = bool(after) and entry.sort_key == last_seen
-        if after and not on_the_way and entry.sort_key < last_seen:
-            continue
-        if not on_the_way:
-            yield path, entry
-        if recursive and entry.is_folder:
-            yield from walk(objects, entry.oid, path, recursive=True, after=after if on_the_way and rest else "")
+        yield entry, within + entry.name, (after if rest else "") if on_the_way else None
 
 
 @dataclass
@@ -42,6 +53,8 @@ def change_tree(objects: Objects, tree: str | None, changes: Mapping[str, Entry 
     """
     root = _Folder()
     for path, entry in changes.items():
+        if path.count("/") > DEEPEST:
+            raise Unprocessable(f"{path[:100]}… lies in more than {DEEPEST} folders.")
         folder, (*parents, name) = root, path.split("/")
         for parent in parents:
             folder = folder.folders.setdefault(parent, _Folder())

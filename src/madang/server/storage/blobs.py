@@ -17,16 +17,19 @@ def blob_key(sha256: str) -> str:
 
 
 class BlobWriter(ABC):
-    """Bytes on their way into the store. Nothing is to be seen of them before `commit`; leaving the block without it
-    throws them away."""
+    """Bytes on their way to a key. Nothing is to be seen of them before `commit`; leaving the block without it throws
+    them away."""
 
     @abstractmethod
     def write(self, data: bytes | memoryview) -> None:
         """Append. Raises StorageFull when there is no room."""
 
     @abstractmethod
-    def commit(self, key: str) -> None:
-        """Make what was written, safely on disk, the content of `key`. What is there already stays."""
+    def commit(self) -> None:
+        """Make what was written the content of the key, in place of what it had; it survives a power cut from here on.
+
+        Raises StorageFull.
+        """
 
     @abstractmethod
     def discard(self) -> None:
@@ -45,8 +48,8 @@ class BlobStore(ABC):
     """Where the content of large files is. Methods block: servers call them in threads."""
 
     @abstractmethod
-    def writer(self) -> BlobWriter:
-        """A new file on its way in."""
+    def writer(self, key: str, size: int = 0) -> BlobWriter:
+        """New content for a key, on its way in. With the size it will have, a store can choose its pieces by it."""
 
     @abstractmethod
     def size(self, key: str) -> int | None:
@@ -63,6 +66,14 @@ class BlobStore(ABC):
     @abstractmethod
     def keys(self, prefix: str = "") -> Iterator[tuple[str, int, int]]:
         """Key, size and the time it was written (milliseconds), of all that is kept."""
+
+    @abstractmethod
+    def discard_abandoned(self, before: int) -> None:
+        """Throw away what writers left that began before this time (milliseconds) and were never finished."""
+
+    def room(self) -> int | None:
+        """How many bytes still fit; None for stores that do not know an end."""
+        return None
 
     def path(self, key: str) -> Path | None:
         """The file on this machine's disk that holds a key; None for stores that have none."""

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,35 +11,45 @@ from madang.server.errors import NotFound, StorageFull
 from madang.server.storage.blobs import BlobStore, BlobWriter
 
 PIECE = 1024 * 1024
+# a disk gets what arrives in steps of so many bytes, not all at the end
+WRITE_BEHIND = 16 * PIECE
 
 
 class FolderBlobWriter(BlobWriter):
     """A temporary file beside the others, renamed when it is complete."""
 
-    def __init__(self, store: "FolderBlobStore") -> None:
-        self._store = store
+    def __init__(self, store: "FolderBlobStore", key: str) -> None:
+        self._target = store.folder / key
         handle, name = tempfile.mkstemp(dir=store.incoming)
         self._path, self._file = Path(name), os.fdopen(handle, "wb", buffering=0)
+        self._written = self._on_disk = 0
 
     def write(self, data: bytes | memoryview) -> None:
         rest = memoryview(data)
         while rest:
             try:
-                rest = rest[self._file.write(rest) :]
+                count = self._file.write(rest)
             except OSError as error:
                 raise _explained(error) from error
+            rest = rest[count:]
+            self._written += count
+        if self._written - self._on_disk >= WRITE_BEHIND:
+            self._begin_writing_out()
 
-    def commit(self, key: str) -> None:
-        target = self._store.folder / key
+    def _begin_writing_out(self) -> None:
+        """Ask the system to send to the disk what was written: `commit` then has little left to wait for."""
+        if hasattr(os, "posix_fadvise"):  # on Linux, this advice begins writing and keeps what is not on disk yet
+            length = self._written - self._on_disk
+            os.posix_fadvise(self._file.fileno(), self._on_disk, length, os.POSIX_FADV_DONTNEED)
+        self._on_disk = self._written
+
+    def commit(self) -> None:
         try:
             os.fsync(self._file.fileno())
             self._file.close()
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if target.exists():
-                self._path.unlink()
-                return
-            os.replace(self._path, target)
-            _sync_folder(target.parent)
+            _make_folder(self._target.parent)
+            os.replace(self._path, self._target)
+            _sync_folder(self._target.parent)
         except OSError as error:
             raise _explained(error) from error
 
@@ -55,9 +66,9 @@ class FolderBlobStore(BlobStore):
         self.incoming = folder / "incoming"
         self.incoming.mkdir(parents=True, exist_ok=True)
 
-    def writer(self) -> BlobWriter:
+    def writer(self, key: str, size: int = 0) -> BlobWriter:
         try:
-            return FolderBlobWriter(self)
+            return FolderBlobWriter(self, key)
         except OSError as error:
             raise _explained(error) from error
 
@@ -86,17 +97,44 @@ class FolderBlobStore(BlobStore):
         (self.folder / key).unlink(missing_ok=True)
 
     def keys(self, prefix: str = "") -> Iterator[tuple[str, int, int]]:
-        for folder, folders, names in os.walk(self.folder / prefix):
-            folders.sort()
-            for name in sorted(names):
-                path = Path(folder) / name
-                if self.incoming in path.parents:
-                    continue
+        for path in _files(self.folder / prefix):
+            if self.incoming in path.parents:
+                continue
+            try:
                 found = path.stat()
-                yield str(path.relative_to(self.folder)), found.st_size, found.st_mtime_ns // 1_000_000
+            except FileNotFoundError:
+                continue  # deleted since the folder was read
+            yield path.relative_to(self.folder).as_posix(), found.st_size, found.st_mtime_ns // 1_000_000
+
+    def discard_abandoned(self, before: int) -> None:
+        for path in _files(self.incoming):
+            try:
+                if path.stat().st_mtime_ns // 1_000_000 < before:
+                    path.unlink()
+            except FileNotFoundError:
+                continue  # finished since the folder was read
+
+    def room(self) -> int | None:
+        return shutil.disk_usage(self.folder).free
 
     def path(self, key: str) -> Path | None:
         return self.folder / key
+
+
+def _files(top: Path) -> Iterator[Path]:
+    """The files below a folder, in order."""
+    for folder, folders, names in os.walk(top):
+        folders.sort()
+        for name in sorted(names):
+            yield Path(folder) / name
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, so that they survive a power cut."""
+    if not folder.exists():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -5,6 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 from madang.errors import ConfigError
 from madang.server.storage.blobs import BlobStore
+from madang.settings import s3_access
 
 
 def open_storage(url: str) -> BlobStore:
@@ -17,5 +18,5 @@ def open_storage(url: str) -> BlobStore:
     if parts.scheme == "s3":
         from madang.server.storage.s3 import S3BlobStore
 
-        return S3BlobStore(parts.netloc, parts.path.strip("/"))
+        return S3BlobStore(parts.netloc, parts.path.strip("/"), s3_access())
     raise ConfigError(f"MADANG_STORAGE_URL={url!r} is neither file:///… nor s3://bucket/….")
