@@ -1,4 +1,4 @@
-"""What the public service has and this hub has not: answered at once and clearly, so that no client waits or retries."""
+"""What the public service has and this hub has not: answered at once, so that no client waits or tries again."""
 
 from fastapi import APIRouter, Request
 

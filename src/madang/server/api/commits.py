@@ -1,5 +1,83 @@
-"""Changing a repository over HTTP: which way each file goes, then one commit."""
+"""Changing the files of a repository over HTTP: one commit."""
 
-from fastapi import APIRouter
+from typing import Any
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Request
+from sqlalchemy.engine import Connection
+from starlette.requests import ClientDisconnect
+
+from madang.server.accounts.caller import Account, Caller
+from madang.server.api.asking import Content, SignedIn, TheHub
+from madang.server.api.commit_body import CommitBody, Header
+from madang.server.discussions import service as discussions
+from madang.server.discussions.events import Text
+from madang.server.errors import InvalidRequest
+from madang.server.git.refs import MAIN, PULL_REQUESTS, RevisionNotFound, move_ref, read_ref
+from madang.server.hub import Hub
+from madang.server.repositories.access import Found
+from madang.server.repositories.changes import Draft, check_may_commit, lock, ref_of
+from madang.server.repositories.repository import Repository
+from madang.server.repositories.service import after_change
 
 router = APIRouter(tags=["commits"])
+
+# the body is handed to a thread in pieces of about this size
+PIECE = 256 * 1024
+
+
+@router.post("/api/{type:plural}/{name:repository}/commit/{revision:piece}")
+async def commit(
+    request: Request, hub: TheHub, found: Content, caller: SignedIn, revision: str, create_pr: bool = False
+) -> dict[str, Any]:
+    """One commit, or a pull request that begins with it. The body has a JSON object on each line."""
+    draft = await run_sync(_begin, hub, caller, found, revision, create_pr)
+    with CommitBody(draft, hub.settings.data) as body:
+        try:
+            waiting = bytearray()
+            async for piece in request.stream():
+                waiting += piece
+                if len(waiting) >= PIECE:
+                    await run_sync(body.feed, bytes(waiting))
+                    waiting.clear()
+            await run_sync(body.feed, bytes(waiting))
+        except ClientDisconnect:
+            raise InvalidRequest("the connection ended before the commit did. Nothing was changed.") from None
+        header = await run_sync(body.finish)
+    return await run_sync(_finish, hub, draft, ref_of(revision), header, create_pr)
+
+
+def _begin(hub: Hub, caller: Caller, found: Found, revision: str, create_pr: bool) -> Draft:
+    """The draft of a commit that the caller may make. Raises what the answer is, before the body is read."""
+    assert caller.account is not None
+    with hub.database.read() as connection:
+        check_may_commit(connection, caller, found, revision, pull_request=create_pr)
+        ref = ref_of(revision)
+        if read_ref(connection, found.repository.id, ref) is None or (create_pr and ref.startswith(PULL_REQUESTS)):
+            raise RevisionNotFound(revision)
+    return Draft(hub, found.repository, caller.account, ref)
+
+
+def _finish(hub: Hub, draft: Draft, ref: str, header: Header, create_pr: bool) -> dict[str, Any]:
+    repository, address = draft.repository, f"{hub.settings.address}/{draft.repository.path}"
+    answer: dict[str, Any] = {}
+    description = Text.of(header.description if create_pr else "")
+    with hub.database.write() as connection:
+        lock(connection, repository)
+        if create_pr:
+            ref, number = _pull_request(connection, repository, draft.author, ref, header.summary, description)
+            answer["pullRequestUrl"] = f"{address}/discussions/{number}"
+        oid = draft.commit(connection, ref, header.message, header.parent)
+    return {"success": True, "commitOid": oid, "commitUrl": f"{address}/commit/{oid}", "hookOutput": "", **answer}
+
+
+def _pull_request(
+    connection: Connection, repository: Repository, author: Account, base: str, title: str, description: Text
+) -> tuple[str, int]:
+    """A new pull request that starts at the head of the ref `base`: its ref and its number."""
+    made = discussions.open_pull_request(connection, repository, author, title, description)
+    start, main = read_ref(connection, repository.id, base), read_ref(connection, repository.id, MAIN)
+    if start != main:
+        move_ref(connection, repository.id, made.ref, main, start)
+        after_change(connection, repository, {made.ref: start}, author=author)
+    return made.ref, made.number

@@ -1,20 +1,21 @@
-"""What is in a repository: folders, files, refs, commits."""
+"""What is in a repository: folders and files."""
 
-from typing import Any
-from urllib.parse import urlencode
+import json
+from typing import Annotated, Any
+from urllib.parse import parse_qs
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from madang.server.api.asking import Content, TheHub
-from madang.server.git.objects import Entry
-from madang.server.git.refs import resolve
-from madang.server.git.store import FileInfo, Objects
-from madang.server.git.trees import walk
-from madang.server.repositories.errors import EntryNotFound
+from madang.server.api.paging import link_to_next, text_of
+from madang.server.errors import InvalidRequest
+from madang.server.repositories import folders
 
 router = APIRouter(tags=["files"])
-PAGE = 1000
+MOST_PATHS = 500
+LARGEST_QUESTION = 4 * 1024 * 1024
 
 
 @router.get("/api/{type:plural}/{name:repository}/tree/{revision:piece}/{path:rest}")
@@ -28,39 +29,68 @@ def tree(
     recursive: bool = False,
     expand: bool = False,
     cursor: str = "",
-    limit: int = PAGE,
+    limit: Annotated[int, Query(ge=1)] = folders.PAGE,
 ) -> JSONResponse:
     """A folder, page by page."""
-    path = path.strip("/")
-    limit = max(1, min(limit, PAGE))
+    most = folders.PAGE_EXPANDED if expand else folders.PAGE
     with hub.database.read() as connection:
-        objects = Objects(connection, found.repository.id)
-        commit = resolve(connection, found.repository.id, revision)
-        folder = objects.find(objects.commit(commit).tree, path)
-        if folder is None or not folder.is_folder:
-            raise EntryNotFound(path, commit)
-        page: list[tuple[str, Entry]] = []
-        more = False
-        for item in walk(objects, folder.oid, path, recursive=recursive, after=cursor):
-            more = len(page) == limit
-            if more:
-                break
-            page.append(item)
-        infos = objects.files(entry.oid for _, entry in page if not entry.is_folder)
-        items = [described(path, entry, infos.get(entry.oid)) for path, entry in page]
-    headers = {}
-    if more:
-        last, entry = page[-1]
-        query = dict(request.query_params, cursor=last + "/" if entry.is_folder else last)
-        headers["Link"] = f'<{hub.settings.address}{request.url.path}?{urlencode(query)}>; rel="next"'
-    return JSONResponse(items, headers=headers)
+        page = folders.folder_page(
+            connection,
+            found.repository.id,
+            revision,
+            path.strip("/"),
+            recursive=recursive,
+            expand=expand,
+            after=text_of(cursor),
+            limit=min(limit, most),
+        )
+    headers = {"X-Repo-Commit": page.commit}
+    if page.after is not None:
+        headers |= link_to_next(request, page.after)
+    return JSONResponse(page.items, headers=headers)
 
 
-def described(path: str, entry: Entry, info: FileInfo | None) -> dict[str, Any]:
-    """One line of a listing."""
-    if entry.is_folder or info is None:
-        return {"type": "directory", "oid": entry.oid, "size": 0, "path": path}
-    item: dict[str, Any] = {"type": "file", "oid": entry.oid, "size": info.size, "path": path}
-    if info.pointer is not None:
-        item["lfs"] = {"oid": info.pointer.sha256, "size": info.size, "pointerSize": len(info.pointer.encode())}
-    return item
+async def asked_paths(request: Request) -> dict[str, Any]:
+    """`paths` and `expand` of a body, which clients write as a form and browsers as JSON."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > LARGEST_QUESTION:
+            raise InvalidRequest(f"the body is larger than {LARGEST_QUESTION} bytes: ask in several requests.")
+    return await run_in_threadpool(_read_question, bytes(body), request.headers.get("content-type", ""))
+
+
+def _read_question(body: bytes, kind: str) -> dict[str, Any]:
+    try:
+        if kind.partition(";")[0].strip() == "application/json":
+            asked = json.loads(body)
+            paths, expand = asked.get("paths", []), asked.get("expand", False)
+        else:
+            form = parse_qs(body.decode(), errors="strict", max_num_fields=MOST_PATHS + 10)
+            paths, expand = form.get("paths", []), form.get("expand", ["false"])[-1].lower() in ("true", "1")
+    except (ValueError, AttributeError, RecursionError):
+        raise InvalidRequest(f"the body is no form with at most {MOST_PATHS} `paths`.") from None
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+        raise InvalidRequest("`paths` must be a list of texts.")
+    if len(paths) > MOST_PATHS:
+        raise InvalidRequest(f"{len(paths)} paths were asked for; at most {MOST_PATHS} go into one request.")
+    return {"paths": paths, "expand": expand is True}
+
+
+@router.post("/api/{type:plural}/{name:repository}/paths-info/{revision:piece}")
+def paths_info(
+    hub: TheHub, found: Content, revision: str, asked: Annotated[dict[str, Any], Depends(asked_paths)]
+) -> JSONResponse:
+    """The files and folders at these paths; those that are not there are left out."""
+    with hub.database.read() as connection:
+        return JSONResponse(folders.paths_info(connection, found.repository.id, revision, **asked))
+
+
+@router.get("/api/{type:plural}/{name:repository}/treesize/{revision:piece}/{path:rest}")
+@router.get("/api/{type:plural}/{name:repository}/treesize/{revision:piece}")
+def tree_size(hub: TheHub, found: Content, revision: str, path: str = "") -> dict[str, Any]:
+    """How many bytes the files of a folder have."""
+    path = path.strip("/")
+    with hub.database.read() as connection:
+        size = folders.folder_size(connection, found.repository.id, revision, path)
+    return {"path": "/" + path, "size": size}

@@ -1,61 +1,144 @@
 """Repositories as clients are told of them."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Row
 
 from madang.server.clock import iso
+from madang.server.git.objects import Entry, readable
 from madang.server.git.refs import resolve
 from madang.server.git.store import Objects
 from madang.server.git.trees import walk
+from madang.server.repositories import facts
+from madang.server.repositories.properties import DEFAULT, check_expand, describe_row
 from madang.server.repositories.records import repositories
 from madang.server.repositories.repository import Repository
 
+# repositories with more files than this are told of without them; clients read the tree then
+MOST_SIBLINGS = 100_000
+MOST_SPACES = 100
+
 
 def describe(
-    connection: Connection, repository: Repository, *, revision: str | None = None, blobs: bool = False
+    connection: Connection,
+    repository: Repository,
+    *,
+    revision: str | None = None,
+    blobs: bool = False,
+    security_status: bool = False,
+    expand: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The answer to `GET /api/models/alice/bert`."""
+    """The answer to `GET /api/models/alice/bert`, at a revision; with `expand` only what it names.
+
+    Raises InvalidRequest for a property there is not, RevisionNotFound.
+    """
+    check_expand(repository.type, expand)
     row = connection.execute(sa.select(repositories).where(repositories.c.id == repository.id)).one()
     commit = resolve(connection, repository.id, revision or "main")
-    answer: dict[str, Any] = {
-        "_id": repository.hex_id,
-        "id": repository.name,
-        "author": repository.owner,
-        "sha": commit,
-        "private": repository.private,
-        "gated": repository.gated or False,
-        "disabled": repository.disabled,
-        "createdAt": iso(row.created_at),
-        "lastModified": iso(row.modified_at),
-        "downloads": row.downloads,
-        "likes": row.likes,
-        "tags": row.tags,
-        "cardData": row.card,
-        "siblings": siblings(Objects(connection, repository.id), commit, blobs=blobs),
-    }
-    if repository.type == "model":
+    fields = tuple(expand) or (*DEFAULT[repository.type], "siblings")
+    answer = describe_row(row, fields)
+    if "sha" in fields:
+        answer["sha"] = commit
+    at_another = commit != row.head
+    if at_another:
+        answer |= _at(connection, repository, commit, fields)
+    fill(connection, row, answer, fields, commit=commit, blobs=blobs)
+    if not expand and repository.type == "model":
         answer["modelId"] = repository.name
+        if security_status:
+            # no scanner looks at files on this hub
+            answer["securityRepoStatus"] = {"scansDone": False, "filesWithIssues": []}
     return answer
 
 
-def siblings(objects: Objects, commit: str, *, blobs: bool) -> list[dict[str, Any]]:
-    """All files of a commit; with `blobs` their sizes and ids too."""
-    found = [
-        (path, entry)
-        for path, entry in walk(objects, objects.commit(commit).tree, recursive=True)
-        if not entry.is_folder
-    ]
+def fill(
+    connection: Connection,
+    row: "Row[Any]",
+    answer: dict[str, Any],
+    fields: Iterable[str],
+    *,
+    commit: str | None = None,
+    blobs: bool = False,
+) -> None:
+    """Add those of the named properties to an answer that need more than the row."""
+    wanted = set(fields)
+    commit = commit or row.head
+    if "siblings" in wanted and commit is not None:
+        found = siblings(Objects(connection, row.id), commit, blobs=blobs)
+        if found is not None:
+            answer["siblings"] = found
+    if "childrenModelCount" in wanted:
+        answer["childrenModelCount"] = children(connection, row.name)
+    if "spaces" in wanted:
+        answer["spaces"] = spaces_of(connection, row.type, row.name)
+
+
+def siblings(objects: Objects, commit: str, *, blobs: bool) -> list[dict[str, Any]] | None:
+    """All files of a commit, with `blobs` their sizes and ids too; None when there are too many to tell."""
+    found: list[tuple[str, Entry]] = []
+    for path, entry in walk(objects, objects.commit(commit).tree, recursive=True):
+        if len(found) == MOST_SIBLINGS:
+            return None
+        if not entry.is_folder:
+            found.append((path, entry))
     if not blobs:
-        return [{"rfilename": path} for path, _ in found]
+        return [{"rfilename": readable(path)} for path, _ in found]
     infos = objects.files(entry.oid for _, entry in found)
     answer = []
     for path, entry in found:
-        info = infos[entry.oid]
-        item: dict[str, Any] = {"rfilename": path, "blobId": entry.oid, "size": info.size}
-        if info.pointer is not None:
+        item: dict[str, Any] = {"rfilename": readable(path), "blobId": entry.oid}
+        info = infos.get(entry.oid)
+        if info is not None:
+            item["size"] = info.size
+        if info is not None and info.pointer is not None:
             size = len(info.pointer.encode())
             item["lfs"] = {"sha256": info.pointer.sha256, "size": info.size, "pointerSize": size}
         answer.append(item)
     return answer
+
+
+def children(connection: Connection, name: str) -> dict[str, int]:
+    """How many public models were made from this one, by what was done to it."""
+    counts = {}
+    for relation in ("adapter", "finetune", "merge", "quantized"):
+        found = connection.scalar(
+            sa.select(sa.func.count())
+            .select_from(repositories)
+            .where(repositories.c.type == "model", repositories.c.private.is_(False))
+            .where(_holds(repositories.c.tags, f"base_model:{relation}:{name}"))
+        )
+        counts[relation] = int(found or 0)
+    return counts
+
+
+def spaces_of(connection: Connection, type: str, name: str) -> list[str]:
+    """The public Spaces whose card names this repository."""
+    query = (
+        sa.select(repositories.c.name, repositories.c.card)
+        .where(repositories.c.type == "space", repositories.c.private.is_(False), _holds(repositories.c.card, name))
+        .order_by(repositories.c.likes.desc(), repositories.c.id)
+        .limit(MOST_SPACES)
+    )
+    key = "models" if type == "model" else "datasets"
+    return [space for space, card in connection.execute(query) if name in (card.get(key) or ())]
+
+
+def _holds(column: "sa.ColumnElement[Any]", word: str) -> "sa.ColumnElement[bool]":
+    """Whether a JSON column has this text somewhere."""
+    return sa.cast(column, sa.Text).contains(f'"{word}"', autoescape=True)
+
+
+def _at(connection: Connection, repository: Repository, commit: str, fields: Iterable[str]) -> dict[str, Any]:
+    """What the files of another commit than the head say of the properties that files decide."""
+    objects = Objects(connection, repository.id)
+    change = objects.commit(commit)
+    contents = facts.read(objects, change.tree, repository.type)
+    told = {"cardData": contents.card, "lastModified": iso(int(change.committer.moment.timestamp()) * 1000)}
+    if repository.type == "model":
+        told["config"] = contents.config
+    return {name: value for name, value in told.items() if name in set(fields)}
+
+
+__all__ = ["children", "describe", "describe_row", "fill", "siblings", "spaces_of"]

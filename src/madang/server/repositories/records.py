@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from madang.server.database import HexBytes, Key, metadata
+from madang.server.large_files import records as large_files
 
 repositories = sa.Table(
     "repositories",
@@ -14,6 +15,8 @@ repositories = sa.Table(
     sa.Column("name", sa.String(200), nullable=False),  # owner/name
     sa.Column("key", sa.String(200), nullable=False),  # the same in lower case: names are found in any case
     sa.Column("private", sa.Boolean, nullable=False, default=False),
+    # of a private Space: everybody may use the app, nobody else sees its files
+    sa.Column("protected", sa.Boolean, nullable=False, default=False),
     sa.Column("gated", sa.String(8), nullable=False, default=""),  # "", auto, manual
     sa.Column("disabled", sa.Boolean, nullable=False, default=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
@@ -35,6 +38,8 @@ repositories = sa.Table(
     sa.Column("downloads_all_time", sa.BigInteger, nullable=False, default=0),
     sa.Column("trending", sa.Float, nullable=False, default=0.0),
     sa.UniqueConstraint("type", "key"),
+    # the number of a deleted repository is never another's: caches go by it
+    sqlite_autoincrement=True,
 )
 
 # Names that lead to a repository of another name: those it had before, and those without an owner ("gpt2").
@@ -44,6 +49,14 @@ redirects = sa.Table(
     sa.Column("type", sa.String(8), primary_key=True),
     sa.Column("key", sa.String(200), primary_key=True),
     sa.Column("repository_id", sa.ForeignKey("repositories.id", ondelete="CASCADE"), nullable=False, index=True),
+)
+
+# What the headers of safetensors files say, read once for each content.
+tensor_headers = sa.Table(
+    "tensor_headers",
+    metadata,
+    sa.Column("sha256", sa.ForeignKey(large_files.blobs.c.sha256, ondelete="CASCADE"), primary_key=True),
+    sa.Column("parameters", sa.JSON, nullable=False),  # {dtype: count}; {}: it is no safetensors file
 )
 
 access_requests = sa.Table(

@@ -1,6 +1,7 @@
 """What can be done with repositories: make them, delete them, change their files."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -9,15 +10,17 @@ from madang.server.accounts.caller import Account, Caller, Right
 from madang.server.accounts.records import accounts, members
 from madang.server.clock import now
 from madang.server.database import insert
+from madang.server.discussions import pushes
 from madang.server.errors import Forbidden, NotFound, NotSignedIn
 from madang.server.git.commits import NewFile, make_commit
 from madang.server.git.objects import Entry, Signature
-from madang.server.git.refs import MAIN
+from madang.server.git.refs import MAIN, PULL_REQUESTS
 from madang.server.repositories import facts
 from madang.server.repositories.errors import RepositoryExists
-from madang.server.repositories.names import check_name
+from madang.server.repositories.names import check_repository_name
 from madang.server.repositories.records import redirects, repositories
 from madang.server.repositories.repository import COLUMNS, Repository, from_row
+from madang.server.search import index as search
 
 LARGE_PATTERNS = (
     *("*.7z", "*.arrow", "*.bin", "*.bz2", "*.ckpt", "*.ftz", "*.gguf", "*.gz", "*.h5", "*.joblib", "*.lz4"),
@@ -75,16 +78,31 @@ def create(
     owner: str | None = None,
     private: bool | None = None,
     sdk: str | None = None,
+    protected: bool = False,
 ) -> Repository:
     """A new repository with one commit, which holds `.gitattributes`. Raises RepositoryExists."""
+    repository = add_row(connection, caller, type, name, owner=owner, private=private, sdk=sdk, protected=protected)
+    assert caller.account is not None
+    first: dict[str, NewFile | Entry | None] = {".gitattributes": NewFile(attributes_file(type))}
+    change_files(connection, repository, MAIN, first, author=caller.account, message="initial commit")
+    return repository
+
+
+def add_row(
+    connection: Connection,
+    caller: Caller,
+    type: str,
+    name: str,
+    *,
+    owner: str | None = None,
+    private: bool | None = None,
+    **columns: Any,
+) -> Repository:
+    """A new repository with nothing in it, not even a branch. Raises RepositoryExists."""
     namespace = owner_for(connection, caller, owner)
-    check_name(name)
+    check_repository_name(name)
     full_name = f"{namespace.name}/{name}"
-    key = full_name.lower()
-    taken = sa.select(repositories.c.id).where(repositories.c.type == type, repositories.c.key == key)
-    if connection.scalar(taken) is not None:
-        raise RepositoryExists(f"You already created this {type} repo: {full_name}")
-    connection.execute(redirects.delete().where(redirects.c.type == type, redirects.c.key == key))
+    check_free(connection, type, full_name, f"You already created this {type} repo: {full_name}")
     assert caller.account is not None
     moment = now()
     values = {
@@ -92,22 +110,33 @@ def create(
         "owner_id": namespace.id,
         "creator_id": caller.account.id,
         "name": full_name,
-        "key": key,
+        "key": full_name.lower(),
         "private": namespace.private_by_default if private is None else private,
-        "sdk": sdk,
         "created_at": moment,
         "modified_at": moment,
+        **columns,
     }
-    identity = insert(connection, repositories, **values)
+    try:
+        with connection.begin_nested():
+            identity = insert(connection, repositories, **values)
+    except sa.exc.IntegrityError:  # somebody made it since
+        raise RepositoryExists(f"You already created this {type} repo: {full_name}") from None
     row = connection.execute(sa.select(*COLUMNS).where(repositories.c.id == identity)).one()
-    repository = from_row(row)
-    first: dict[str, NewFile | Entry | None] = {".gitattributes": NewFile(attributes_file(type))}
-    change_files(connection, repository, MAIN, first, author=caller.account, message="initial commit")
-    return repository
+    return from_row(row)
+
+
+def check_free(connection: Connection, type: str, full_name: str, taken: str) -> None:
+    """Make room for a name: what a moved repository left there goes. Raises RepositoryExists, saying `taken`."""
+    key = full_name.lower()
+    there = sa.select(repositories.c.id).where(repositories.c.type == type, repositories.c.key == key)
+    if connection.scalar(there) is not None:
+        raise RepositoryExists(taken)
+    connection.execute(redirects.delete().where(redirects.c.type == type, redirects.c.key == key))
 
 
 def delete(connection: Connection, repository: Repository) -> None:
     """Remove a repository and everything that hangs on it; its large files go with the next collection."""
+    search.remove(connection, repository.id)
     connection.execute(repositories.delete().where(repositories.c.id == repository.id))
 
 
@@ -123,14 +152,32 @@ def change_files(
 ) -> str:
     """One commit on a ref, and what follows from it; returns the commit. Raises as `git.commits.make_commit`."""
     oid = make_commit(connection, repository.id, ref, changes, author=signature(author), message=message, parent=parent)
-    after_change(connection, repository, {ref: oid})
+    after_change(connection, repository, {ref: oid}, author=author)
     return oid
 
 
-def after_change(connection: Connection, repository: Repository, moved: Mapping[str, str | None]) -> None:
-    """What must happen in the transaction in which refs (name -> new target) moved, however they did."""
+def after_change(
+    connection: Connection, repository: Repository, moved: Mapping[str, str | None], *, author: Account | None = None
+) -> None:
+    """What must happen in the transaction in which refs (name -> new target) moved, however they did.
+
+    `author` is who moved them. Raises NotOpen for commits on a pull request that is closed.
+    """
+    for ref, target in moved.items():
+        if ref.startswith(PULL_REQUESTS):
+            pushes.pushed(connection, repository, ref, author, target)
     if moved.get(MAIN) is not None:
         facts.refresh(connection, repository, str(moved[MAIN]))
 
 
-__all__ = ["Right", "after_change", "change_files", "create", "delete", "owner_for", "signature"]
+__all__ = [
+    "Right",
+    "add_row",
+    "after_change",
+    "change_files",
+    "check_free",
+    "create",
+    "delete",
+    "owner_for",
+    "signature",
+]

@@ -1,0 +1,69 @@
+"""The commits of a repository, and what differs between them."""
+
+import re
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse
+
+from madang.server.api.asking import Content, TheHub
+from madang.server.api.paging import link_to_next, place_of
+from madang.server.errors import InvalidRequest
+from madang.server.repositories import comparing
+
+router = APIRouter(tags=["history"])
+MOST = 1000
+
+
+@router.get("/api/{type:plural}/{name:repository}/commits/{revision:piece}")
+def commits(
+    request: Request,
+    hub: TheHub,
+    found: Content,
+    revision: str,
+    path: str = "",
+    cursor: str = "",
+    limit: Annotated[int, Query(ge=1)] = comparing.PAGE,
+    expand: Annotated[list[str] | None, Query()] = None,
+    expand_list: Annotated[list[str] | None, Query(alias="expand[]")] = None,
+) -> JSONResponse:
+    """The commits that lead to a revision, the newest first, page by page."""
+    named = [*(expand or ()), *(expand_list or ())]
+    if any(name != "formatted" for name in named):
+        raise InvalidRequest('Invalid option for `expand`: expected one of "formatted"')
+    with hub.database.read() as connection:
+        items, rest = comparing.commits_page(
+            connection,
+            found.repository.id,
+            revision,
+            places=_places(cursor),
+            path=path.strip("/"),
+            limit=min(limit, MOST),
+            formatted=bool(named),
+        )
+    return JSONResponse(items, headers=link_to_next(request, rest) if rest else {})
+
+
+def _places(cursor: str) -> list[str]:
+    """The commits a list goes on from."""
+    places = place_of(cursor) if cursor else []
+    if not isinstance(places, list) or not all(isinstance(oid, str) and _OID.fullmatch(oid) for oid in places):
+        raise InvalidRequest("the cursor is of another list. Begin again at the first page.")
+    return places
+
+
+_OID = re.compile("[0-9a-f]{40}")
+
+
+@router.get("/api/{type:plural}/{name:repository}/commit/{revision:piece}")
+def commit(hub: TheHub, found: Content, revision: str) -> dict[str, Any]:
+    """One commit, and what it changed."""
+    with hub.database.read() as connection:
+        return comparing.commit_details(connection, found.repository.id, revision)
+
+
+@router.get("/api/{type:plural}/{name:repository}/compare/{question:rest}")
+def compare(hub: TheHub, found: Content, question: str) -> dict[str, Any]:
+    """`base..head`: what differs between two revisions; `base...head`: what head changed since they parted."""
+    with hub.database.read() as connection:
+        return comparing.compare(connection, found.repository.id, question)

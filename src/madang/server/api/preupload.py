@@ -1,0 +1,86 @@
+"""Before an upload: which way each file goes, and which need not be sent."""
+
+import base64
+import binascii
+import codecs
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from madang.server.api.asking import Content, SignedIn, TheHub
+from madang.server.git.refs import resolve
+from madang.server.git.store import Objects
+from madang.server.repositories.attributes import Attributes, Ignored
+from madang.server.repositories.changes import attributes_at, check_may_commit, ref_of
+from madang.server.repositories.paths import check_path
+
+router = APIRouter(tags=["commits"])
+
+
+class FileToCome(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    path: Annotated[str, Field(max_length=5000)]
+    sample: Annotated[str, Field(max_length=16384)] = ""
+    size: Annotated[int, Field(ge=0)]
+
+
+class FilesToCome(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    files: Annotated[list[FileToCome], Field(max_length=1000)]
+    gitIgnore: Annotated[str | None, Field(max_length=1024 * 1024)] = None  # noqa: N815 - the protocol's spelling
+
+
+@router.post("/api/{type:plural}/{name:repository}/preupload/{revision:piece}")
+def preupload(
+    hub: TheHub, found: Content, caller: SignedIn, revision: str, asked: FilesToCome, create_pr: bool = False
+) -> dict[str, Any]:
+    """Each file: large or regular, whether `.gitignore` leaves it out, and what is at its path already."""
+    repository = found.repository
+    answers: list[dict[str, Any]] = []
+    with hub.database.read() as connection:
+        check_may_commit(connection, caller, found, revision, pull_request=create_pr)
+        commit = resolve(connection, repository.id, ref_of(revision))
+        attributes = Attributes(attributes_at(connection, repository.id, commit))
+        ignore = asked.gitIgnore
+        if ignore is None:
+            ignore = attributes_at(connection, repository.id, commit, ".gitignore")
+        ignored = Ignored(ignore)
+        objects = Objects(connection, repository.id)
+        tree = objects.commit(commit).tree
+        paths = {file.path: check_path(file.path) for file in asked.files}
+        entries = {path: objects.find(tree, path) or objects.find(tree, spelled) for path, spelled in paths.items()}
+        infos = objects.files(entry.oid for entry in entries.values() if entry is not None and not entry.is_folder)
+    for file in asked.files:
+        answer: dict[str, Any] = {
+            "path": file.path,
+            "uploadMode": upload_mode(file, attributes, hub.settings.large_from_bytes),
+            "shouldIgnore": paths[file.path] in ignored,
+        }
+        entry = entries[file.path]
+        info = infos.get(entry.oid) if entry is not None else None
+        if info is not None:
+            answer["oid"] = info.oid if info.pointer is None else info.pointer.sha256
+        answers.append(answer)
+    return {"files": answers, "commitOid": commit}
+
+
+def upload_mode(file: FileToCome, attributes: Attributes, large_from_bytes: int) -> Literal["lfs", "regular"]:
+    """`lfs` for large files: by `.gitattributes`, by their size, by a beginning that is no text."""
+    if file.size == 0:
+        return "regular"  # git-lfs, too, keeps empty files as they are
+    if attributes.is_large(check_path(file.path)) or file.size > large_from_bytes or _is_binary(file.sample):
+        return "lfs"
+    return "regular"
+
+
+def _is_binary(sample: str) -> bool:
+    """Whether the beginning of a file, in base64, is something else than text. It may end within a character."""
+    try:
+        beginning = base64.b64decode(sample, validate=True)
+        codecs.getincrementaldecoder("utf-8")().decode(beginning)
+    except (binascii.Error, ValueError):
+        return True
+    return b"\0" in beginning
