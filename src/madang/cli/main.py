@@ -25,6 +25,7 @@ COMMANDS = {
     "dataset": "look at a dataset, count what is in it, convert it, push it to a hub",
     "cache": "see what prepared datasets take up on this machine, and remove what is old",
     "serve": "run a hub of your own: models, datasets and Spaces, in one folder",
+    "hub": "look after a hub of your own: people, tokens, organisations",
 }
 USAGE = """madang COMMAND …
 

@@ -43,6 +43,7 @@ class Token:
     role: str
     scopes: list[dict[str, Any]] = field(default_factory=list)
     created_at: int = 0
+    used_at: int | None = None
 
     def limit(self, type: str, full_name: str) -> Right:
         """The most this token allows with one repository."""
@@ -54,14 +55,24 @@ class Token:
 
     def may_create_below(self, owner: str) -> bool:
         """Whether new repositories may be made in this account's name."""
+        return self.may_below("repo.write", owner)
+
+    def may_below(self, permission: str, owner: str) -> bool:
+        """Whether the token gives a permission over all that is of a user or organisation: `collection.write`."""
         if self.role != "fineGrained":
-            return self.role == "write"
+            return self.role == "write" or permission.endswith(".read")
         return any(
-            "repo.write" in scope.get("permissions", [])
-            and scope.get("entity", {}).get("type") in ("user", "org")
-            and str(scope["entity"].get("name", "")).lower() == owner.lower()
+            permission in scope["permissions"]
+            and scope["entity"]["type"] in ("user", "org")
+            and scope["entity"]["name"].lower() == owner.lower()
             for scope in self.scopes
         )
+
+    def may(self, permission: str, type: str, full_name: str) -> bool:
+        """Whether the token gives a permission, like `discussion.write`, over one repository."""
+        if self.role != "fineGrained":
+            return self.role == "write" or permission.endswith(".read")
+        return any(permission in scope["permissions"] and covers(scope, type, full_name) for scope in self.scopes)
 
 
 @dataclass(frozen=True)
@@ -71,22 +82,29 @@ class Caller:
     account: Account | None = None
     token: Token | None = None
     address: str = ""
+    session: int | None = None
 
     @property
     def signed_in(self) -> bool:
         return self.account is not None
 
+    @property
+    def may_manage(self) -> bool:
+        """Whether what lets the caller in goes for their account too, and not only for repositories."""
+        return self.signed_in and (self.token is None or self.token.role == "write")
+
+
+def covers(scope: dict[str, Any], type: str, full_name: str) -> bool:
+    """Whether one scope of a fine-grained token is about a repository, or about all of its owner's."""
+    entity = scope["entity"]
+    if entity["type"] in ("user", "org"):
+        return bool(full_name.lower().partition("/")[0] == entity["name"].lower())
+    return bool(entity["type"] == type and full_name.lower() == entity["name"].lower())
+
 
 def scope_right(scope: dict[str, Any], type: str, full_name: str) -> Right:
     """What one scope of a fine-grained token allows with a repository."""
-    entity = scope.get("entity", {})
-    name = str(entity.get("name", "")).lower()
-    full_name = full_name.lower()
-    if entity.get("type") in ("user", "org"):
-        fits = full_name.partition("/")[0] == name
-    else:
-        fits = entity.get("type") == type and full_name == name
-    permissions = set(scope.get("permissions", [])) if fits else set()
+    permissions = set(scope["permissions"]) if covers(scope, type, full_name) else set()
     if "repo.write" in permissions:
         return Right.ADMIN
     return Right.READ if permissions & {"repo.content.read", "repo.read"} else Right.NONE
