@@ -1,0 +1,164 @@
+"""Answering a question: which repositories, in which order, and where the next page begins."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from madang.server.accounts.caller import Caller
+from madang.server.accounts.records import accounts, members
+from madang.server.repositories.access import visible_to
+from madang.server.repositories.records import repositories
+from madang.server.search import text
+from madang.server.search.index import is_term, possible
+from madang.server.search.questions import Question
+from madang.server.search.records import terms, texts
+from madang.server.search.walking import (
+    MOST_TESTED,
+    Condition,
+    Place,
+    Source,
+    Term,
+    Walked,
+    matches,
+    walk,
+)
+
+# A search walks so far before it asks the index: a word that many repositories have is found on the way.
+TESTED_FIRST = 600
+# So many proposals of an index are tested one by one; when there are more, a walk meets them soon enough.
+MOST_PROPOSALS = 4000
+
+
+@dataclass(frozen=True)
+class Page:
+    """Rows of `repositories` in order, and where the next page begins; None: this was the last."""
+
+    rows: "list[Row[Any]]"
+    stop: Place | None
+
+
+def page(connection: Connection, caller: Caller, question: Question) -> Page:
+    """The repositories a question asks for, as far as the caller may know of them."""
+    sources = sources_of(connection, caller, question)
+    walked = _walk(connection, sources, question) if sources else Walked([], None)
+    if not walked.places:
+        return Page([], walked.stop)
+    numbers = [found.repository_id for found in walked.places]
+    # checked once more where it is decided, not where it was copied to
+    query = sa.select(repositories).where(repositories.c.id.in_(numbers), visible_to(caller))
+    rows = {row.id: row for row in connection.execute(query)}
+    return Page([rows[number] for number in numbers if number in rows], walked.stop)
+
+
+def _walk(connection: Connection, sources: list[Source], question: Question) -> Walked:
+    """Along the order, by the index of the full text, or by a range of sizes: whichever is short."""
+    enough = max(MOST_TESTED, 4 * question.limit)
+    asked: dict[str, Any] = {"order": question.order, "after": question.after, "limit": question.limit}
+    if sum(source.size for source in sources) > TESTED_FIRST and (question.names or question.words):
+        walked = walk(connection, sources, tested=max(TESTED_FIRST, 2 * question.limit), **asked)
+        if len(walked.places) == question.limit or walked.stop is None:
+            return walked
+    among = proposals(connection, question) if sum(source.size for source in sources) > enough else None
+    return walk(connection, sources, tested=enough, among=among, **asked)
+
+
+def proposals(connection: Connection, question: Question) -> list[int] | None:
+    """Few repositories among which all answers are; None when no index knows so few."""
+    wanted = text.grams(" ".join(question.words), whole=False)
+    wanted |= text.grams(" ".join(question.names), whole=False, name=True)
+    if wanted:
+        found = text.proposals(connection, wanted, MOST_PROPOSALS)
+        if found is not None:
+            return found
+    if question.parameters is None:
+        return None
+    least, most = question.parameters
+    sized = (repositories.c.type == question.type, repositories.c.parameters.between(least, most))
+    numbers = list(connection.scalars(sa.select(repositories.c.id).where(*sized).limit(MOST_PROPOSALS + 1)))
+    return None if len(numbers) > MOST_PROPOSALS else numbers
+
+
+def sources_of(connection: Connection, caller: Caller, question: Question) -> list[Source]:
+    """The lists to walk: the public repositories, and the private ones of accounts the caller has to do with."""
+    wanted = wanted_terms(question)
+    if not all(possible(name) for _, name in wanted):
+        return []
+    own = owners(connection, caller)
+    found = find_terms(connection, question.type, [("all", ""), *wanted, *(("author", name) for name in own)])
+    if ("all", "") not in found or any(term not in found for term in wanted):
+        return []
+    # every repository is one of all: that is only asked when there is nothing else to ask
+    narrowed = tuple(found[term] for term in wanted)
+    base = narrowed or (found["all", ""],)
+    tests = conditions(connection, question)
+    if caller.token is not None and caller.token.role == "fineGrained":
+        sides = [(name, private) for name in own for private in (False, True)]
+    elif caller.account is not None and caller.account.administrator:
+        return [Source(base, private, tests) for private in (False, True)]
+    else:
+        sides = [(name, True) for name in own]
+    allowed = (*tests, matches(repositories, repositories.c.id, visible_to(caller)))
+    limited = [
+        Source((*narrowed, found["author", name]), private, allowed)
+        for name, private in sides
+        if ("author", name) in found
+    ]
+    everything = caller.token is None or caller.token.role != "fineGrained"
+    return [Source(base, False, tests), *limited] if everything else limited
+
+
+def wanted_terms(question: Question) -> list[tuple[str, str]]:
+    """The terms that every answer has, as field and name."""
+    found = [("tag", tag) for tag in question.tags]
+    found += [("model", name) for name in question.models] + [("dataset", name) for name in question.datasets]
+    if question.pipeline_tag is not None:
+        found.append(("tag", question.pipeline_tag))
+    if question.author is not None:
+        found.append(("author", question.author.lower()))
+    if question.gated:
+        found.append(("gated", "true"))
+    return list(dict.fromkeys(found))
+
+
+def owners(connection: Connection, caller: Caller) -> list[str]:
+    """Accounts whose private repositories the caller may know of; for a token with scopes: those its scopes name."""
+    if caller.token is not None and caller.token.role == "fineGrained":
+        named = {
+            str(scope.get("entity", {}).get("name", "")).lower().partition("/")[0] for scope in caller.token.scopes
+        }
+        return sorted(name for name in named if name and possible(name))
+    if caller.account is None or caller.account.administrator:
+        return []
+    organisations = sa.select(members.c.organisation_id).where(members.c.account_id == caller.account.id)
+    query = sa.select(accounts.c.key).where(accounts.c.id.in_(organisations)).order_by(accounts.c.key)
+    return [caller.account.name.lower(), *connection.scalars(query)]
+
+
+def find_terms(connection: Connection, type: str, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Term]:
+    """Those of these terms (field, name) that some repository of the type has."""
+    query = sa.select(terms.c.field, terms.c.name, terms.c.id, terms.c.public, terms.c.hidden)
+    rows = connection.execute(query.where(is_term(type, wanted)))
+    return {(field, name): Term(*counted) for field, name, *counted in rows}
+
+
+def conditions(connection: Connection, question: Question) -> tuple[Condition, ...]:
+    """What is asked beside terms."""
+    found: list[Condition] = []
+    facts: list[Condition] = []
+    if question.pipeline_tag is not None:
+        facts.append(repositories.c.pipeline_tag == question.pipeline_tag)
+    if question.gated is False:
+        facts.append(repositories.c.gated == sa.literal(""))
+    if question.parameters is not None:
+        facts.append(repositories.c.parameters.between(*question.parameters))
+    if facts:
+        found.append(matches(repositories, repositories.c.id, *facts))
+    inside = sa.func.instr if connection.dialect.name == "sqlite" else sa.func.strpos
+    held = [inside(texts.c.name, word) > 0 for word in question.names]
+    held += [inside(texts.c.text, word) > 0 for word in question.words]
+    if held:
+        found.append(matches(texts, texts.c.repository_id, *held))
+    return tuple(found)
