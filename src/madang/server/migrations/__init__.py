@@ -1,0 +1,1 @@
+"""How the database of a hub changes from release to release."""
