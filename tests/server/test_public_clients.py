@@ -74,7 +74,7 @@ def test_a_client_does_all_it_can_do(version: str, kind: str, served: HubForTest
         "discussion": ["a question", "closed", ["comment", "comment", "status-change"]],
         "size of the large file": 12 * 1024 * 1024,
         "found": [name],
-        "by language": True,
+        "by tag": True,
         "history after the squash": ["all at once"],
         "by the old name": name + "-moved",
         "downloaded by the old name": '{"model_type": "bert"}',

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from madang.server.accounts.records import accounts
+from madang.server.accounts.audit import OPERATOR
+from madang.server.accounts.finding import find_account, user_named
+from madang.server.accounts.organisations import create_organisation, set_role
 from madang.server.accounts.tokens import create_token
+from madang.server.accounts.users import create_user
 from madang.server.app import create_application
-from madang.server.clock import now
-from madang.server.database import insert
 from madang.server.hub import Hub
 from madang.server.settings import ServerSettings
 
@@ -34,13 +35,19 @@ class HubForTests:
     def user(self, name: str, *, role: str = "write", administrator: bool = False, **scopes: Any) -> str:
         """A token of the account `name`, which is made when it is not there."""
         with self.hub.database.write() as connection:
-            identity = connection.scalar(
-                accounts.select().with_only_columns(accounts.c.id).where(accounts.c.name == name)
-            )
-            if identity is None:
-                row = {"kind": "user", "name": name, "key": name.lower(), "created_at": now()}
-                identity = insert(connection, accounts, **row, administrator=administrator)
-            return create_token(connection, identity, "test", role, scopes.get("scopes", ()))
+            account = find_account(connection, name)
+            if account is None:
+                account = create_user(connection, OPERATOR, name, administrator=administrator)
+            return create_token(connection, account.id, "test", role, scopes.get("scopes", ()))
+
+    def organisation(self, name: str, **roles: str) -> None:
+        """An organisation with these members: `organisation("lab", alice="admin", bob="read")`."""
+        with self.hub.database.write() as connection:
+            users = {user: user_named(connection, user) for user in roles}
+            first = next(user for user, role in roles.items() if role == "admin")
+            made = create_organisation(connection, OPERATOR, name, users[first])
+            for user, role in roles.items():
+                set_role(connection, OPERATOR, made, users[user], role)
 
 
 def hub_in(folder: Path, address: str = "http://testserver", **settings: Any) -> HubForTests:

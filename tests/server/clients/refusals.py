@@ -20,7 +20,7 @@ attempts = {
     "gated, nobody": lambda: nobody.hf_hub_download("alice/gated", "README.md"),
     "gated, stranger": lambda: stranger.hf_hub_download("alice/gated", "README.md"),
     "gated, auth check": lambda: stranger.auth_check("alice/gated"),
-    "disabled": lambda: stranger.hf_hub_download("alice/disabled", "README.md"),
+    "disabled": lambda: list(stranger.list_repo_tree("alice/disabled")),
     "bad request": lambda: next(iter(api.list_models(sort="nonsense"))),
     "bad tag name": lambda: api.create_tag("alice/open", tag="a..b"),
     "no right to write": lambda: stranger.upload_file(path_or_fileobj=b"x", path_in_repo="x", repo_id="alice/open"),

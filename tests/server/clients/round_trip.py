@@ -94,9 +94,8 @@ sizes = {sibling.rfilename: sibling.size for sibling in info.siblings}
 seen["size of the large file"] = sizes["model.safetensors"]
 listed = {"model": api.list_models, "dataset": api.list_datasets, "space": api.list_spaces}[kind]
 seen["found"] = [item.id for item in listed(search=repository.partition("/")[2], limit=5)]
-seen["by language"] = repository in [
-    item.id
-    for item in listed(filter="ko" if kind == "model" else "language:ko" if kind == "dataset" else "license:mit")
+seen["by tag"] = repository in [
+    item.id for item in listed(filter="ko" if kind == "model" else "language:ko" if kind == "dataset" else "region:us")
 ]
 
 api.delete_file("added.txt", **place)
