@@ -1,5 +1,10 @@
-"""Hubs for the tests of the server."""
+"""Hubs for the tests of the server.
 
+They stand on SQLite. With `MADANG_TEST_DATABASE=postgresql` all that come from `hub` and `served` stand on PostgreSQL;
+without it, those of the files in ON_BOTH are tried on one and on the other.
+"""
+
+import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -9,6 +14,7 @@ import pytest
 pytest.importorskip("fastapi", reason="the server's packages are not installed: pip install 'madang[server]'")
 
 from fastapi.testclient import TestClient
+from starlette.types import ASGIApp
 
 from madang.server.accounts import finding
 from madang.server.accounts.caller import Caller
@@ -20,32 +26,82 @@ from madang.server.git.trees import change_tree
 from madang.server.repositories import service
 from madang.server.repositories.access import find
 from madang.testing.hub import HubForTests, hub_in, running_hub
-from tests.server.services import postgres_database, s3_bucket
+from tests.server.services import PreparedDatabase, postgres_database, prepared_postgres, s3_bucket
+
+
+# where most depends on what the database does: locks, orders, conflicts, text
+ON_BOTH = {
+    "test_accounts",
+    "test_commits",
+    "test_discussions",
+    "test_facets",
+    "test_listing",
+    "test_organisations",
+    "test_pull_requests",
+    "test_refs",
+    "test_search",
+    "test_xet",
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "database" in metafunc.fixturenames:
+        asked = os.environ.get("MADANG_TEST_DATABASE", "")
+        if asked not in ("", "postgresql"):
+            raise pytest.UsageError(f"MADANG_TEST_DATABASE is {asked!r}; it can be postgresql, or not be set")
+        postgresql = pytest.param("postgresql", marks=pytest.mark.loopback)
+        if asked:
+            metafunc.parametrize("database", [postgresql], indirect=True)
+        elif metafunc.module.__name__.rpartition(".")[2] in ON_BOTH:
+            metafunc.parametrize("database", ["sqlite", postgresql], indirect=True)
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[HubForTests]:
+def database(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The settings that say on which database a hub stands: an empty one."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return {}
+    prepared: PreparedDatabase = request.getfixturevalue("prepared_postgresql")
+    prepared.empty()
+    return {"database_url": prepared.address}
+
+
+@pytest.fixture(scope="session")
+def prepared_postgresql() -> Iterator[PreparedDatabase]:
+    """The database that all tests on PostgreSQL use in turn."""
+    with prepared_postgres() as prepared:
+        yield prepared
+
+
+@pytest.fixture
+def hub(tmp_path: Path, database: dict[str, str]) -> Iterator[HubForTests]:
     """A hub in this process, without a port."""
-    made = hub_in(tmp_path / "hub")
+    made = hub_in(tmp_path / "hub", **database)
     yield made
     made.hub.close()
 
 
 @pytest.fixture
-def client(hub: HubForTests) -> Callable[..., TestClient]:
+def application(hub: HubForTests) -> ASGIApp:
+    """The hub as an application; one for all clients of a test, because its addresses are put together at first use."""
+    return create_application(hub.hub)
+
+
+@pytest.fixture
+def client(hub: HubForTests, application: ASGIApp) -> Callable[..., TestClient]:
     """`client("alice")`: requests with a token of that user, who is made; `client()`: of nobody."""
 
     def make(user: str | None = None, **token: object) -> TestClient:
         headers = {"Authorization": f"Bearer {hub.user(user, **token)}"} if user else {}
-        return TestClient(create_application(hub.hub), headers=headers, raise_server_exceptions=False)
+        return TestClient(application, headers=headers, raise_server_exceptions=False)
 
     return make
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[HubForTests]:
+def served(tmp_path: Path, database: dict[str, str]) -> Iterator[HubForTests]:
     """A hub behind a real port, for clients in processes of their own (mark such tests `loopback`)."""
-    with running_hub(tmp_path / "hub") as made:
+    with running_hub(tmp_path / "hub", **database) as made:
         yield made
 
 

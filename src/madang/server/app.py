@@ -18,7 +18,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from madang.server import openapi
 from madang.server.api import ROUTERS
 from madang.server.api.addresses import RawPaths
-from madang.server.body_limit import LimitedBodies
 from madang.server.errors import Refusal
 from madang.server.hub import Hub
 from madang.server.jobs.all import TASKS
@@ -45,7 +44,7 @@ def create_application(hub: Hub) -> ASGIApp:
     app.add_exception_handler(HTTPException, _no_such_address)
     app.add_exception_handler(sa.exc.DataError, _not_storable)
     app.add_exception_handler(Exception, _failed)
-    return NamedRequests(RateLimitHeaders(LimitedBodies(RawPaths(app))))
+    return NamedRequests(RateLimitHeaders(RawPaths(app)))
 
 
 @asynccontextmanager

@@ -41,7 +41,22 @@ def all_tables() -> sa.MetaData:
     for records in [here / "hub.py", *sorted(here.rglob("records.py"))]:
         subject = ".".join(records.relative_to(here).with_suffix("").parts)
         import_module(f"madang.server.{subject}")
+    for table in metadata.tables.values():
+        for column in table.columns:
+            if isinstance(column.type, sa.String):
+                column.type = _by_code_points(column.type)
     return metadata
+
+
+def _by_code_points(text: sa.String) -> sa.String:
+    """Text that PostgreSQL compares as SQLite and Python do, whatever language the database was made for.
+
+    Lists come in the same order everywhere, ranges hold what they say, and no index breaks when the rules of a
+    language change with an upgrade of the system.
+    """
+    same = type(text)(text.length)  # type: ignore[no-untyped-call]
+    ordered = type(text)(text.length, collation="C")  # type: ignore[no-untyped-call]
+    return same.with_variant(ordered, "postgresql")
 
 
 class HexBytes(TypeDecorator[str]):

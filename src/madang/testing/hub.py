@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from madang.server.accounts.organisations import create_organisation, set_role
 from madang.server.accounts.tokens import create_token
 from madang.server.accounts.users import create_user
 from madang.server.app import create_application
+from madang.server.database import Database
 from madang.server.hub import Hub
+from madang.server.migrations import migrating
 from madang.server.settings import ServerSettings
 
 
@@ -52,7 +55,26 @@ class HubForTests:
 
 def hub_in(folder: Path, address: str = "http://testserver", **settings: Any) -> HubForTests:
     """A hub without a server: for `fastapi.testclient.TestClient(create_application(hub.hub))`."""
+    if "database_url" not in settings:
+        _write_database(folder / "hub.sqlite3")
     return HubForTests(Hub(ServerSettings.for_folder(folder, address, **settings)), address)
+
+
+def _write_database(path: Path) -> None:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_new_database())
+
+
+@cache
+def _new_database() -> bytes:
+    """A database with all tables and no rows: to write a copy is much quicker than to make the tables once more."""
+    with tempfile.TemporaryDirectory(prefix="madang-hub-") as folder:
+        path = Path(folder) / "hub.sqlite3"
+        database = Database(f"sqlite:///{path}")
+        migrating.prepare(database)
+        database.close()
+        return path.read_bytes()
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """What people do with a hub, in the words of every huggingface_hub from 0.23 on.
 
-Run by test_public_clients.py in the environment of that release, with nothing but HF_ENDPOINT, HF_TOKEN and HF_HOME set.
+Run by test_public_clients.py in the environment of that release, with HF_ENDPOINT, HF_TOKEN and HF_HOME set.
 Prints one JSON object: what each step saw.
 """
 

@@ -1,12 +1,13 @@
 """What the public service has and this hub has not: answered at once, so that no client waits or tries again."""
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 
 from madang.server.api.asking import AnyCaller
 from madang.server.errors import NotFound
 from madang.server.repositories.errors import RepositoryNotFound
+from madang.server.routing import Router
 
-router = APIRouter(tags=["not part of this hub"])
+router = Router(tags=["not part of this hub"])
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from madang.server.accounts import audit, describing
@@ -10,8 +10,9 @@ from madang.server.accounts.finding import user_named
 from madang.server.api.asking import AnyCaller, SignedIn, TheHub
 from madang.server.clock import iso
 from madang.server.errors import Forbidden
+from madang.server.routing import Router
 
-router = APIRouter(tags=["accounts"])
+router = Router(tags=["accounts"])
 EVENTS = 100
 LAST = 2**62  # databases count no further than a little beyond
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Request
+from fastapi import Request
 from sqlalchemy.engine import Connection
 from starlette.requests import ClientDisconnect
 
@@ -16,11 +16,13 @@ from madang.server.errors import InvalidRequest
 from madang.server.git.refs import MAIN, PULL_REQUESTS, RevisionNotFound, move_ref, read_ref
 from madang.server.hub import Hub
 from madang.server.repositories.access import Found
-from madang.server.repositories.changes import Draft, check_may_commit, lock, ref_of
+from madang.server.repositories.changes import Draft, check_may_commit, ref_of
+from madang.server.repositories.locking import lock
 from madang.server.repositories.repository import Repository
 from madang.server.repositories.service import after_change
+from madang.server.routing import Router
 
-router = APIRouter(tags=["commits"])
+router = Router(tags=["commits"])
 
 # the body is handed to a thread in pieces of about this size
 PIECE = 256 * 1024

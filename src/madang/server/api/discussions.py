@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Query
+from fastapi import Body, Query
 from pydantic import Field, StringConstraints
 
 from madang.server.accounts.caller import Account, Caller
@@ -12,8 +12,9 @@ from madang.server.discussions import describing, merges, pushes, service
 from madang.server.discussions.diff import pull_request_diff
 from madang.server.discussions.events import Text
 from madang.server.repositories.access import Found
+from madang.server.routing import Router
 
-router = APIRouter(tags=["discussions"])
+router = Router(tags=["discussions"])
 BASE = "/api/{type:plural}/{name:repository}/discussions"
 ONE = BASE + "/{number:int}"
 

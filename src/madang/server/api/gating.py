@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Depends, Query, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from pydantic import Field
 
@@ -18,8 +18,9 @@ from madang.server.errors import Forbidden, InvalidRequest
 from madang.server.hub import Hub
 from madang.server.repositories import gating
 from madang.server.repositories.repository import Repository
+from madang.server.routing import Router
 
-router = APIRouter(tags=["gated access"])
+router = Router(tags=["gated access"])
 BASE = "/api/{type:plural}/{name:repository}/user-access-request"
 PAGE = 500
 

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Annotated, Any, BinaryIO
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
@@ -18,6 +18,7 @@ from madang.server.git.protocol.receive_pack import check_may_push, receive
 from madang.server.git.protocol.room import temporary_file
 from madang.server.git.protocol.upload_pack import answer
 from madang.server.repositories.access import Found
+from madang.server.routing import Router
 
 REALM = 'Basic realm="Madang", charset="UTF-8"'
 # wants and haves, 50 bytes each; gunzipped
@@ -55,7 +56,7 @@ def pushable(hub: TheHub, caller: AnyCaller, found: Content) -> Found:
 
 Pushable = Annotated[Found, Depends(pushable)]
 # not in the OpenAPI document: what is said here is git's, not JSON
-router = APIRouter(tags=["git"], route_class=GitRoute, include_in_schema=False)
+router = Router(tags=["git"], route_class=GitRoute, include_in_schema=False)
 
 
 @router.get("/{type:prefix}{name:repository}/info/refs")

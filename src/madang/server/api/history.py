@@ -3,15 +3,16 @@
 import re
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import JSONResponse
 
 from madang.server.api.asking import Content, TheHub
 from madang.server.api.paging import link_to_next, place_of
 from madang.server.errors import InvalidRequest
 from madang.server.repositories import comparing
+from madang.server.routing import Router
 
-router = APIRouter(tags=["history"])
+router = Router(tags=["history"])
 MOST = 1000
 
 

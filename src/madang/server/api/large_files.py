@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import anyio
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -23,6 +23,7 @@ from madang.server.hub import Hub
 from madang.server.large_files import service, uploads
 from madang.server.large_files.uploads import Upload
 from madang.server.repositories.access import Found
+from madang.server.routing import Router
 from madang.server.sending import StoredFile, safe_headers
 from madang.server.storage.blobs import blob_key
 
@@ -55,7 +56,7 @@ class LfsRoute(APIRoute):
         return answered
 
 
-router = APIRouter(tags=["large files"], route_class=LfsRoute)
+router = Router(tags=["large files"], route_class=LfsRoute)
 
 
 class Body(BaseModel):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from madang.server.accounts.caller import Account, Caller
@@ -12,8 +12,9 @@ from madang.server.api.asking import AnyCaller, Known, SignedIn, TheHub
 from madang.server.api.paging import link_to_next, place_of
 from madang.server.errors import Forbidden, InvalidRequest
 from madang.server.repositories import likes
+from madang.server.routing import Router
 
-router = APIRouter(tags=["likes"])
+router = Router(tags=["likes"])
 PAGE = 1000
 Limit = Annotated[int, Query(ge=1, le=PAGE)]
 

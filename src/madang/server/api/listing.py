@@ -3,17 +3,18 @@
 from typing import Any, Literal
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import JSONResponse
 
 from madang.server.api.asking import AnyCaller, TheHub
 from madang.server.repositories.names import SINGULARS
+from madang.server.routing import Router
 from madang.server.search import facets as counting
 from madang.server.search import items, suggesting
 from madang.server.search.listing import page
 from madang.server.search.questions import cursor, known, parse
 
-router = APIRouter(tags=["search"])
+router = Router(tags=["search"])
 
 
 @router.get("/api/models")

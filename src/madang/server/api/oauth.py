@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import JSONResponse
 
 from madang.server.accounts import devices, tokens
@@ -10,8 +10,9 @@ from madang.server.accounts.caller import Caller
 from madang.server.api.asking import TheHub, client_address
 from madang.server.api.forms import Form
 from madang.server.rate_limits import RequestLimit
+from madang.server.routing import Router
 
-router = APIRouter(tags=["oauth"])
+router = Router(tags=["oauth"])
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 
 

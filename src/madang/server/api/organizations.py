@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,8 +10,9 @@ from madang.server.accounts import describing, organisations
 from madang.server.accounts.finding import organisation_named, user_named
 from madang.server.api.asking import AnyCaller, SignedIn, TheHub
 from madang.server.errors import Forbidden, InvalidRequest
+from madang.server.routing import Router
 
-router = APIRouter(tags=["organizations"])
+router = Router(tags=["organizations"])
 PAGE = 500
 
 

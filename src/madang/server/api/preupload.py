@@ -5,7 +5,6 @@ import binascii
 import codecs
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from madang.server.api.asking import Content, SignedIn, TheHub
@@ -14,8 +13,9 @@ from madang.server.git.store import Objects
 from madang.server.repositories.attributes import Attributes, Ignored
 from madang.server.repositories.changes import attributes_at, check_may_commit, ref_of
 from madang.server.repositories.paths import check_path
+from madang.server.routing import Router
 
-router = APIRouter(tags=["commits"])
+router = Router(tags=["commits"])
 
 
 class FileToCome(BaseModel):

@@ -2,15 +2,16 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body
+from fastapi import Body
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from madang.server.api.asking import Content, SignedIn, TheHub, Writable
 from madang.server.repositories import branches
 from madang.server.repositories.branches import Ref
+from madang.server.routing import Router
 
-router = APIRouter(tags=["refs"])
+router = Router(tags=["refs"])
 Text = Annotated[str, Field(max_length=20_000)]
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,8 +16,9 @@ from madang.server.hub import Hub
 from madang.server.repositories import describing, moving, safetensors, service
 from madang.server.repositories.access import find
 from madang.server.repositories.errors import EntryNotFound, RepositoryExists
+from madang.server.routing import Router
 
-router = APIRouter(tags=["repositories"])
+router = Router(tags=["repositories"])
 
 RepositoryType = Literal["model", "dataset", "space"]
 Visibility = Literal["public", "private", "protected"]

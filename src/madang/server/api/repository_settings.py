@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
@@ -20,8 +20,9 @@ from madang.server.repositories import moving, rewriting
 from madang.server.repositories.duplicating import duplicate
 from madang.server.repositories.errors import RepositoryExists
 from madang.server.repositories.owned import owned_page
+from madang.server.routing import Router
 
-router = APIRouter(tags=["repositories"])
+router = Router(tags=["repositories"])
 PAGE = 100
 
 

@@ -2,7 +2,7 @@
 
 from urllib.parse import quote, urlsplit
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 
 from madang.server.accounts.caller import Caller
@@ -17,10 +17,11 @@ from madang.server.large_files import service as large_files
 from madang.server.repositories.errors import EntryNotFound
 from madang.server.repositories.paths import IllegalPath, check_path
 from madang.server.repositories.repository import Repository
+from madang.server.routing import Router
 from madang.server.sending import StoredFile, safe_headers
 from madang.server.storage.blobs import blob_key
 
-router = APIRouter(tags=["files"])
+router = Router(tags=["files"])
 
 # how long an address in the store can be used; downloads that are resumed ask for a new one
 SECONDS_SIGNED = 3600

@@ -4,7 +4,7 @@ import json
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Depends, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
@@ -12,8 +12,9 @@ from madang.server.api.asking import Content, TheHub
 from madang.server.api.paging import link_to_next, text_of
 from madang.server.errors import InvalidRequest
 from madang.server.repositories import folders
+from madang.server.routing import Router
 
-router = APIRouter(tags=["files"])
+router = Router(tags=["files"])
 MOST_PATHS = 500
 LARGEST_QUESTION = 4 * 1024 * 1024
 

@@ -1,6 +1,6 @@
 """Pictures for comments: brought by whoever is signed in, seen by whoever knows the address."""
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
@@ -9,8 +9,9 @@ from madang.server.api.asking import SignedIn, TheHub
 from madang.server.discussions import attachments
 from madang.server.errors import Forbidden, InvalidRequest
 from madang.server.hub import Hub
+from madang.server.routing import Router
 
-router = APIRouter(tags=["discussions"])
+router = Router(tags=["discussions"])
 TOO_LARGE = f"A picture has at most {attachments.LARGEST // 2**20} MiB."
 
 

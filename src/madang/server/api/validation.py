@@ -2,14 +2,15 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from madang.server.repositories.cards import check_card
 from madang.server.repositories.names import TYPES
+from madang.server.routing import Router
 
-router = APIRouter(tags=["repositories"])
+router = Router(tags=["repositories"])
 
 
 class Card(BaseModel):

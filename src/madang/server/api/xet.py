@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from typing import IO, Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
@@ -21,8 +21,9 @@ from madang.server.large_files.xet.service import ArrivingXorb, size_of
 from madang.server.large_files.xet.shards import LARGEST_SHARD
 from madang.server.large_files.xet.tickets import Asking
 from madang.server.large_files.xet.xorbs import LARGEST_BODY
+from madang.server.routing import Router
 
-router = APIRouter(tags=["xet"])
+router = Router(tags=["xet"])
 STORE = "/xet/{generation:piece}/{account:int}"
 # shards up to this size stay in memory while they arrive
 IN_MEMORY = 1024 * 1024
@@ -38,10 +39,13 @@ WithTicket = Annotated[Asking, Depends(ticket)]
 
 
 @router.get("/api/{type:plural}/{name:repository}/xet-write-token/{revision:piece}")
-def write_token(hub: TheHub, caller: SignedIn, found: Content, revision: str) -> JSONResponse:
+def write_token(
+    hub: TheHub, caller: SignedIn, found: Content, revision: str, create_pr: Annotated[bool, Query()] = False
+) -> JSONResponse:
     """A ticket to bring content for a repository. Anybody who may read it can have one: pull requests need it too."""
-    with hub.database.read() as connection:
-        resolve(connection, found.repository.id, revision)
+    if not create_pr:  # else clients name the revision "None": the pull request has none yet
+        with hub.database.read() as connection:
+            resolve(connection, found.repository.id, revision)
     given = tickets.give(hub, caller, found.repository)
     headers = {
         "X-Xet-Access-Token": given.token,

@@ -1,7 +1,7 @@
 """All tasks of a hub, by name."""
 
-from madang.server.jobs import popularity, running
+from madang.server.jobs import collecting, popularity, running
 
 # a file registers its tasks when it is imported
-FILES = (popularity,)
+FILES = (collecting, popularity)
 TASKS = running.REGISTERED

@@ -43,6 +43,7 @@ from madang.server.repositories import service
 from madang.server.repositories.names import TYPES
 from madang.server.repositories.records import repositories
 from madang.server.repositories.repository import Repository
+from madang.server.search import index
 from madang.server.storage.blobs import blob_key
 
 FORMAT = 1
@@ -298,6 +299,7 @@ def _store(
                 .where(repositories.c.id == repository.id)
                 .values(gated=str(described["gated"] or ""), created_at=int(described["created_at"]))
             )
+            index.update(connection, repository.id)
     return repository
 
 

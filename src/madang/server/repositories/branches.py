@@ -27,6 +27,7 @@ from madang.server.git.refs import (
 )
 from madang.server.git.store import Objects
 from madang.server.git.trees import change_tree
+from madang.server.repositories.locking import lock
 from madang.server.repositories.repository import Repository
 from madang.server.repositories.service import after_change, signature
 
@@ -82,6 +83,7 @@ def create_branch(
 
     Raises Conflict when it is there, RevisionNotFound, InvalidRequest.
     """
+    lock(connection, repository)
     ref = branch_ref(name)
     if read_ref(connection, repository.id, ref) is not None:
         raise Conflict(f"Reference {ref} already exists")
@@ -109,6 +111,7 @@ def create_tag(
     message: str | None = None,
 ) -> str:
     """A new tag of a revision, annotated when there is a message; returns its full name. Raises as `create_branch`."""
+    lock(connection, repository)
     ref = tag_ref(name)
     commit = resolve(connection, repository.id, revision)
     if read_ref(connection, repository.id, ref) is not None:
@@ -129,6 +132,7 @@ def delete_tag(connection: Connection, repository: Repository, name: str, *, aut
 
 
 def _delete(connection: Connection, repository: Repository, ref: str, name: str, author: Account | None) -> None:
+    lock(connection, repository)
     target = read_ref(connection, repository.id, ref)
     if target is None:
         raise RevisionNotFound(name)
@@ -138,6 +142,7 @@ def _delete(connection: Connection, repository: Repository, ref: str, name: str,
 
 def squash(connection: Connection, repository: Repository, name: str, *, author: Account, message: str) -> str:
     """Replace the history of a branch, a pull request or a conversion by one commit of what it has; returns that."""
+    lock(connection, repository)
     ref = name if name.startswith((PULL_REQUESTS, CONVERTS, HEADS)) else HEADS + name
     head = read_ref(connection, repository.id, ref)
     if head is None:
@@ -175,6 +180,7 @@ def revert(
 
     Raises CannotRevert, RevisionNotFound, and Conflict when there is nothing left to undo.
     """
+    lock(connection, repository)
     objects = Objects(connection, repository.id)
     ref = branch_ref(branch)
     head = read_ref(connection, repository.id, ref)

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from madang.server.accounts.caller import Account, Caller, Right
@@ -21,9 +20,9 @@ from madang.server.large_files import service as large_files
 from madang.server.repositories import service
 from madang.server.repositories.access import Found, refusal
 from madang.server.repositories.attributes import Attributes, large_line
-from madang.server.repositories.errors import EntryNotFound, RepositoryNotFound
+from madang.server.repositories.errors import EntryNotFound
+from madang.server.repositories.locking import lock
 from madang.server.repositories.paths import check_path
-from madang.server.repositories.records import repositories
 from madang.server.repositories.repository import Repository
 
 PIECE = 1024 * 1024
@@ -111,17 +110,6 @@ def check_may_commit(
             pushes.check_push(connection, caller, found, revision)
             return
     raise Forbidden(refusal(caller, repository, Right.WRITE))
-
-
-def lock(connection: Connection, repository: Repository) -> None:
-    """Let nobody else change the repository until the transaction ends: to be asked for before anything is written.
-
-    Two commits at once are made one after the other, and do not wait for each other for ever because they write the
-    same objects. Raises RepositoryNotFound when the repository was deleted.
-    """
-    row = sa.select(repositories.c.id).where(repositories.c.id == repository.id)
-    if connection.scalar(row.with_for_update(key_share=True)) is None:
-        raise RepositoryNotFound(signed_in=True)
 
 
 class Draft:

@@ -19,6 +19,7 @@ from madang.server.git.store import LONGEST_POINTER, Objects
 from madang.server.git.trees import DEEPEST, walk
 from madang.server.large_files.records import blobs, repository_blobs
 from madang.server.large_files.service import forget
+from madang.server.repositories.locking import lock
 from madang.server.repositories.repository import Repository
 from madang.server.repositories.service import after_change, signature
 
@@ -131,6 +132,7 @@ class _Rewriting:
     def run(self) -> None:
         if not self.unwanted:
             return
+        lock(self.connection, self.repository)
         moved: dict[str, str | None] = {}
         for ref, target in list_refs(self.connection, self.repository.id):
             new = self.target(ref, target)

@@ -17,6 +17,7 @@ from madang.server.git.objects import Entry, Signature
 from madang.server.git.refs import MAIN, PULL_REQUESTS
 from madang.server.repositories import facts
 from madang.server.repositories.errors import RepositoryExists
+from madang.server.repositories.locking import lock
 from madang.server.repositories.names import check_repository_name
 from madang.server.repositories.records import redirects, repositories
 from madang.server.repositories.repository import COLUMNS, Repository, from_row
@@ -151,6 +152,7 @@ def change_files(
     parent: str | None = None,
 ) -> str:
     """One commit on a ref, and what follows from it; returns the commit. Raises as `git.commits.make_commit`."""
+    lock(connection, repository)
     oid = make_commit(connection, repository.id, ref, changes, author=signature(author), message=message, parent=parent)
     after_change(connection, repository, {ref: oid}, author=author)
     return oid

@@ -27,7 +27,7 @@ from madang.server.search.walking import (
 )
 
 # A search walks so far before it asks the index: a word that many repositories have is found on the way.
-TESTED_FIRST = 600
+TESTED_FIRST = 400
 # So many proposals of an index are tested one by one; when there are more, a walk meets them soon enough.
 MOST_PROPOSALS = 4000
 

@@ -106,6 +106,8 @@ def walk(
     among: Sequence[int] | None = None,
 ) -> Walked:
     """One page out of several sources. `among` narrows them to these repositories, all of which are then tested."""
+    if among is not None and not among:
+        return Walked([], None)
     parts = [_walk_one(connection, source, order, after, limit, tested, among) for source in sources if source.size]
     found = order.sorted([place for part in parts for place in part.places])
     # beyond the first stop of any source, it is not known what that source would have put between the others'

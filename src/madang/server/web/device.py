@@ -1,14 +1,15 @@
 """Approving the login of a command line."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from madang.server.accounts import devices
 from madang.server.accounts.errors import LinkOver
 from madang.server.api.asking import TheHub
 from madang.server.errors import InvalidRequest
+from madang.server.routing import Router
 from madang.server.web.pages import Page, PageForm, Person, page
 
-router = APIRouter(route_class=Page, include_in_schema=False)
+router = Router(route_class=Page, include_in_schema=False)
 ROLES = ("write", "read")
 
 

@@ -1,11 +1,12 @@
 """The first page: what this is, and how a program reaches it."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from madang.server.api.asking import AnyCaller
+from madang.server.routing import Router
 from madang.server.web.pages import Page, page
 
-router = APIRouter(route_class=Page, include_in_schema=False)
+router = Router(route_class=Page, include_in_schema=False)
 
 
 @router.get("/")

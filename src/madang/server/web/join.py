@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from madang.server.accounts import links, passwords, users
 from madang.server.accounts.caller import Caller
@@ -12,9 +12,10 @@ from madang.server.api.asking import AnyCaller, TheHub, client_address
 from madang.server.errors import InvalidRequest
 from madang.server.hub import Hub
 from madang.server.repositories.names import check_name
+from madang.server.routing import Router
 from madang.server.web.pages import Page, PageForm, page, signed_in
 
-router = APIRouter(route_class=Page, include_in_schema=False)
+router = Router(route_class=Page, include_in_schema=False)
 
 
 @router.get("/join/{secret:piece}")

@@ -1,14 +1,15 @@
 """Signing in with name and password, and signing out."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from madang.server.accounts.errors import SignInRefused, TooManyAttempts
 from madang.server.accounts.sessions import begin_session, end_session
 from madang.server.accounts.sign_in import sign_in
 from madang.server.api.asking import AnyCaller, TheHub, client_address, session_cookie
+from madang.server.routing import Router
 from madang.server.web.pages import HOME, Page, PageForm, Person, go, page, safe_path, signed_in
 
-router = APIRouter(route_class=Page, include_in_schema=False)
+router = Router(route_class=Page, include_in_schema=False)
 
 
 @router.get("/login")

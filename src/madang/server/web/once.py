@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from madang.server.accounts import links, passwords, users
 from madang.server.accounts.caller import Caller
@@ -10,9 +10,10 @@ from madang.server.accounts.errors import WeakPassword
 from madang.server.accounts.finding import account_of
 from madang.server.accounts.sessions import begin_session
 from madang.server.api.asking import AnyCaller, TheHub, client_address
+from madang.server.routing import Router
 from madang.server.web.pages import Page, PageForm, page, signed_in
 
-router = APIRouter(route_class=Page, include_in_schema=False)
+router = Router(route_class=Page, include_in_schema=False)
 
 
 @router.get("/login/once/{secret:piece}")

@@ -47,7 +47,7 @@ class SignInFirst(Refusal):
 
 
 class Page(APIRoute):
-    """A route whose refusals are pages too: `APIRouter(route_class=Page)`."""
+    """A route whose refusals are pages too: `Router(route_class=Page)`."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()

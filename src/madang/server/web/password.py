@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from madang.server.accounts import passwords, users
 from madang.server.accounts.errors import SignInRefused, TooManyAttempts, WeakPassword
 from madang.server.accounts.sign_in import sign_in
 from madang.server.api.asking import TheHub
+from madang.server.routing import Router
 from madang.server.web.pages import Page, PageForm, Person, page
 
-router = APIRouter(route_class=Page, include_in_schema=False)
+router = Router(route_class=Page, include_in_schema=False)
 
 
 @router.get("/settings/password")

@@ -1,12 +1,13 @@
 """The sessions of whoever looks: where they are signed in, and how to end that."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from madang.server.accounts.sessions import end_session, sessions_of
 from madang.server.api.asking import TheHub
+from madang.server.routing import Router
 from madang.server.web.pages import Page, PageForm, Person, go, number_in, page
 
-router = APIRouter(route_class=Page, include_in_schema=False)
+router = Router(route_class=Page, include_in_schema=False)
 
 
 @router.get("/settings/sessions")

@@ -3,11 +3,12 @@
 import hashlib
 from importlib.resources import files
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from madang.server.errors import NotFound
+from madang.server.routing import Router
 
-router = APIRouter(include_in_schema=False)
+router = Router(include_in_schema=False)
 TYPES = {"css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
 # all of them, read once: they are few and small, and no name in an address leads anywhere else
 FILES = {

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from madang.server.accounts.caller import Caller
 from madang.server.accounts.scopes import OF_OWNERS, OF_REPOSITORIES, parse_scope
@@ -10,9 +10,10 @@ from madang.server.accounts.tokens import give_token, revoke_token, tokens_of
 from madang.server.api.asking import TheHub
 from madang.server.errors import InvalidRequest
 from madang.server.hub import Hub
+from madang.server.routing import Router
 from madang.server.web.pages import Page, PageForm, Person, go, number_in, page
 
-router = APIRouter(route_class=Page, include_in_schema=False)
+router = Router(route_class=Page, include_in_schema=False)
 DAYS = ("", "7", "30", "90", "365")
 
 

@@ -25,6 +25,7 @@ from madang.server.git.refs import HEADS, MAIN, PULL_REQUESTS, TAGS, check_ref_n
 from madang.server.hub import Hub
 from madang.server.large_files import service as large_files
 from madang.server.repositories.access import Found, check_content, find, refusal
+from madang.server.repositories.locking import lock
 from madang.server.repositories.repository import Repository
 from madang.server.repositories.service import after_change
 
@@ -126,6 +127,7 @@ class _Receiving:
     def _write(self, incoming: IncomingPack | None, inspection: Inspection) -> None:
         """Everything that is kept of a push, in one transaction."""
         with self.hub.database.write() as connection:
+            lock(connection, self.repository)
             # the answer may have changed while a large push arrived
             self.found = find(connection, self.caller, self.repository.type, self.repository.name)
             check_content(connection, self.caller, self.found)
