@@ -60,6 +60,10 @@ def test_the_hub_starts_where_torch_is_not_installed() -> None:
     run("import sys; sys.modules['torch'] = None; import madang.server.app, madang.server.serving, madang.cli.serve")
 
 
+def test_a_hub_for_tests_loads_no_torch() -> None:
+    assert "torch" not in loaded_by("import madang.testing.hub")
+
+
 @pytest.mark.parametrize("name", ["AutoModel", "Trainer", "BertForMaskedLM"])
 def test_what_needs_torch_says_how_to_get_it(name: str) -> None:
     code = f"""

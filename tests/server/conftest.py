@@ -28,7 +28,6 @@ from madang.server.repositories.access import find
 from madang.testing.hub import HubForTests, hub_in, running_hub
 from tests.server.services import PreparedDatabase, postgres_database, prepared_postgres, s3_bucket
 
-
 # where most depends on what the database does: locks, orders, conflicts, text
 ON_BOTH = {
     "test_accounts",

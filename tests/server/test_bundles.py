@@ -30,7 +30,8 @@ def exported(hub: HubForTests, client: Callable[..., TestClient], tmp_path: Path
     alice.post("/api/models/alice/bert/discussions", json=asked).raise_for_status()
     client("bob").post("/api/models/alice/bert/discussions/1/comment", json={"comment": "because"}).raise_for_status()
     file = tmp_path / "bert.madang"
-    assert main(["hub", "export", "alice/bert", str(file), "--data", str(tmp_path / "hub")]) == 0
+    place = ["--data", str(tmp_path / "hub"), "--database-url", hub.hub.settings.database_url]
+    assert main(["hub", "export", "alice/bert", str(file), *place]) == 0
     return file
 
 

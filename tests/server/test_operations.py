@@ -153,10 +153,11 @@ def test_a_large_file_is_freed_when_nothing_names_it_and_its_grace_is_over(tmp_p
 def test_the_commands_back_up_restore_and_check(
     hub: HubForTests, filled: TestClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    source, copy, back = (str(tmp_path / name) for name in ("hub", "copy", "back"))
-    assert main(["hub", "backup", copy, "--data", source]) == 0
+    copy, back = (str(tmp_path / name) for name in ("copy", "back"))
+    source = ["--data", str(tmp_path / "hub"), "--database-url", hub.hub.settings.database_url]
+    assert main(["hub", "backup", copy, *source]) == 0
     assert "1 large files (2,500,000 bytes)" in capsys.readouterr().out
-    assert main(["hub", "backup", copy, "--data", source]) == 0
+    assert main(["hub", "backup", copy, *source]) == 0
     assert "0 large files" in capsys.readouterr().out
     assert main(["hub", "restore", copy, "--data", back]) == 0
     assert main(["hub", "check", "--deep", "--data", back]) == 0

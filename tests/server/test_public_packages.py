@@ -16,10 +16,12 @@ from madang.server.repositories.access import find
 from madang.server.repositories.moving import add_alias
 from madang.testing.hub import HubForTests
 from tests.server.processes import SOURCE
+from tests.server.test_public_clients import VERSIONS
 
 SCRIPTS = Path(__file__).parent / "clients"
+PAGES = [Path(__file__).parents[2] / "docs" / name for name in ("hub-clients.md", "hub-clients.ko.md")]
 REFERENCES = {"5.23.0": "MADANG_REFERENCE_5", "4.40.1": "MADANG_REFERENCE_4"}
-pytestmark = [pytest.mark.loopback, pytest.mark.slow]
+pytestmark = pytest.mark.loopback
 
 
 def reference(version: str) -> str:
@@ -56,6 +58,7 @@ def printed(process: "subprocess.Popen[str]") -> dict[str, Any]:
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["5.23.0", "4.40.1"])
 def test_transformers_pushes_and_loads_models(version: str, served: HubForTests, tmp_path: Path) -> None:
     python = reference(version)
@@ -84,10 +87,12 @@ def test_transformers_pushes_and_loads_models(version: str, served: HubForTests,
         "gated, by bob": ["OSError", refused, True],
         "gated, by nobody": ["OSError", refused, True],
         "without an owner": [True, 9, True],
+        "trained": True,
     }
     assert requests[1] <= min(requests[0], 6)
 
 
+@pytest.mark.slow
 def test_datasets_pushes_loads_and_streams(served: HubForTests, tmp_path: Path) -> None:
     python = reference("5.23.0")
     seen = printed(start(python, "with_datasets.py", served, tmp_path / "home", served.user("bob"), str(tmp_path)))
@@ -118,6 +123,7 @@ def test_datasets_pushes_loads_and_streams(served: HubForTests, tmp_path: Path) 
     }
 
 
+@pytest.mark.slow
 def test_two_processes_that_push_into_one_dataset_lose_nothing(served: HubForTests, tmp_path: Path) -> None:
     python, count = reference("5.23.0"), 4
     with httpx2.Client(base_url=served.address, headers={"Authorization": f"Bearer {served.user('alice')}"}) as alice:
@@ -134,6 +140,7 @@ def test_two_processes_that_push_into_one_dataset_lose_nothing(served: HubForTes
     assert [name.partition("/")[0] for name in names if name.endswith(".parquet")] == wanted
 
 
+@pytest.mark.slow
 def test_madang_itself_pushes_loads_and_trains(served: HubForTests, tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
     environment = {"PYTHONPATH": str(SOURCE), "MADANG_PROGRESS": "0"}
@@ -146,3 +153,9 @@ def test_madang_itself_pushes_loads_and_trains(served: HubForTests, tmp_path: Pa
         "stream": True,
         "trained": True,
     }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_the_page_about_clients_names_the_releases_that_are_tried(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert [version for version in (*VERSIONS, *REFERENCES, "5.2.0") if version not in text] == []

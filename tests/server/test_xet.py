@@ -281,6 +281,8 @@ def test_who_gets_a_ticket(client: Clients, alice: Uploader) -> None:
     assert client("alice", role="read").get(address.format("m", "main")).status_code == 403
     missing = client("alice").get(address.format("m", "nothing"))
     assert (missing.status_code, missing.headers["x-error-code"]) == (404, "RevisionNotFound")
+    # what huggingface_hub 2.4 asks for when a pull request is to be opened
+    assert client("bob").get(address.format("m", "None?create_pr=1")).status_code == 200
 
 
 def test_a_ticket_that_is_over_or_forged_is_told_from_one_for_another_store(

@@ -3,11 +3,12 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
@@ -18,12 +19,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from madang.server import openapi
 from madang.server.api import ROUTERS
 from madang.server.api.addresses import RawPaths
-from madang.server.errors import Refusal
+from madang.server.errors import NoSuchAddress, Refusal, StorageFull, is_full
 from madang.server.hub import Hub
 from madang.server.jobs.all import TASKS
 from madang.server.jobs.running import Runner
 from madang.server.rate_limits import RateLimitHeaders, RequestLimit, SignInAttempts
 from madang.server.web import ROUTERS as PAGES
+from madang.server.web.pages import refused, wants_page
 
 log = logging.getLogger("madang.server")
 
@@ -37,14 +39,23 @@ def create_application(hub: Hub) -> ASGIApp:
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
     app.state.request_limit = RequestLimit(hub.settings.rate_limit)
     app.state.sign_in_attempts = SignInAttempts()
-    for router in (*PAGES, *ROUTERS):
-        app.include_router(router)
+    app.router.routes.extend(_addresses().routes)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _not_understood)
     app.add_exception_handler(HTTPException, _no_such_address)
     app.add_exception_handler(sa.exc.DataError, _not_storable)
+    app.add_exception_handler(OSError, _from_the_system)
     app.add_exception_handler(Exception, _failed)
     return NamedRequests(RateLimitHeaders(RawPaths(app)))
+
+
+@cache
+def _addresses() -> APIRouter:
+    """All routers in one: what their routes need is worked out once, however many hubs a process opens."""
+    together = APIRouter()
+    for router in (*PAGES, *ROUTERS):
+        together.include_router(router)
+    return together
 
 
 @asynccontextmanager
@@ -83,16 +94,19 @@ def request_id(headers: Headers) -> str:
 
 def error_answer(status: int, message: str, headers: dict[str, str], body: dict[str, Any]) -> Response:
     """An error in the headers (answers to HEAD have no body) and in the body."""
+    message = message.encode("utf-8", "replace").decode()  # JSON can spell halves of characters, which are no text
     return JSONResponse({"error": message, **body}, status, {"X-Error-Message": header_text(message), **headers})
 
 
 def header_text(text: str) -> str:
     """A message as one line of a header."""
-    return " ".join(text.split()).encode("ascii", "replace").decode()[:500]
+    return "".join(sign if " " <= sign <= "~" else "?" for sign in " ".join(text.split())[:500])
 
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
+    if wants_page(request):
+        return refused(request, error)
     headers = dict(error.headers)
     if error.code:
         headers["X-Error-Code"] = error.code
@@ -107,12 +121,19 @@ async def _not_understood(request: Request, error: Exception) -> Response:
 
 async def _no_such_address(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    message = "There is nothing at this address." if error.status_code == 404 else str(error.detail)
-    return error_answer(error.status_code, message, dict(error.headers or {}), {})
+    if error.status_code == 404:
+        return await _refused(request, NoSuchAddress())
+    return error_answer(error.status_code, str(error.detail), dict(error.headers or {}), {})
 
 
 async def _not_storable(request: Request, error: Exception) -> Response:
     return error_answer(400, "The request holds text that cannot be kept: NUL characters, or too much of it.", {}, {})
+
+
+async def _from_the_system(request: Request, error: Exception) -> Response:
+    """A full disk is told to who fills it, wherever it was noticed."""
+    assert isinstance(error, OSError)
+    return await (_refused(request, StorageFull()) if is_full(error) else _failed(request, error))
 
 
 async def _failed(request: Request, error: Exception) -> Response:

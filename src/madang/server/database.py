@@ -17,6 +17,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.types import TypeDecorator
 
+from madang.server.errors import StorageFull
+
 if TYPE_CHECKING:
     from madang.server.storage.blobs import BlobStore
 
@@ -96,12 +98,45 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction: committed when the block ends, undone when it raises."""
-        with self._writing.begin() as connection:
-            yield connection
+        """A transaction: committed when the block ends, undone when it raises. Raises StorageFull."""
+        try:
+            with self._writing.begin() as connection:
+                yield connection
+        except sa.exc.OperationalError as error:
+            if _is_full(error):
+                raise StorageFull from error
+            raise
+
+    @contextmanager
+    def change_tables(self) -> Iterator[Connection]:
+        """A transaction that may make and change tables.
+
+        SQLite changes a table by copying it and deleting the first one; with foreign keys at work, all that refers to
+        its rows would be deleted with it. They can be switched off only outside of a transaction.
+        """
+        with self._writing.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            if self.is_sqlite:
+                driver.execute("PRAGMA foreign_keys=OFF")
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                if self.is_sqlite:
+                    driver.execute("PRAGMA foreign_keys=ON")
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether an error, or one before it that it hides, says that the database's disk is full."""
+    while error is not None:
+        original = getattr(error, "orig", None)
+        if getattr(original, "sqlite_errorname", "") == "SQLITE_FULL" or getattr(original, "sqlstate", "") == "53100":
+            return True
+        error = error.__context__
+    return False
 
 
 def storage_of(connection: Connection) -> "BlobStore | None":

@@ -3,6 +3,7 @@
 Clients look at the `X-Error-Code` header, then `X-Error-Message`, then the status, then the JSON body.
 """
 
+import errno
 from typing import Any
 
 from madang.errors import MadangError
@@ -52,6 +53,13 @@ class NotFound(Refusal):
     status = 404
 
 
+class NoSuchAddress(NotFound):
+    """The hub has no page and no endpoint there."""
+
+    def __init__(self) -> None:
+        super().__init__("There is nothing at this address.")
+
+
 class Conflict(Refusal):
     """It is there already, or was changed by somebody else in between."""
 
@@ -74,3 +82,13 @@ class StorageFull(Refusal):
     """The disk of the hub is full. Nothing of the request was kept."""
 
     status = 507
+
+    def __init__(
+        self, message: str = "the disk of this hub is full. Nothing was kept; ask its administrator for more room."
+    ) -> None:
+        super().__init__(message)
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the system says that there is no room left for something."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -24,9 +24,9 @@ def rows(first, count):
 
 
 def refusal(**options):
-    """The name of what loading alice's secret raises, where it was not loaded before."""
+    """The name of what loading alice's secret raises."""
     try:
-        load_dataset("alice/secret", split="train", cache_dir=str(work / "empty"), **options)
+        load_dataset("alice/secret", split="train", **options)
     except Exception as error:
         return type(error).__name__
     return None
@@ -59,9 +59,10 @@ Dataset.from_dict(rows(100, 4)).push_to_hub("alice/table", "third", create_pr=Tr
 seen["pull request"] = get_dataset_config_names("alice/table", revision="refs/pr/1")
 
 Dataset.from_dict(rows(0, 3)).push_to_hub("alice/secret", private=True)
-seen["private"] = len(load_dataset("alice/secret", split="train"))
+# before alice loads it: what she has in her cache on this machine, a process of hers gets with any token
 seen["private, by bob"] = refusal(token=bob)
 seen["private, by nobody"] = refusal(token=False)
+seen["private"] = len(load_dataset("alice/secret", split="train"))
 
 raw = {
     "csv": "text,label\n안녕,1\n잘 가,0\n",

@@ -1,14 +1,11 @@
 """What people do with transformers and a hub, in the words of 4.40.1 and of 5.
 
-Run by test_public_packages.py in the environment of that release as alice; bob's token is the argument. The repositories
-`alice/gated` and `alice/gpt2` are there, empty; `gpt2` is another name of the latter. Prints one JSON object.
+Run by test_public_packages.py as alice, in the environment of that release; bob's token is the argument. `alice/gated`
+and `alice/gpt2` are there, empty, and `gpt2` is another name of the latter. Prints one JSON object.
 """
 
 import json
 import sys
-import warnings
-
-warnings.simplefilter("ignore")
 
 import torch
 import transformers
@@ -22,6 +19,8 @@ from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
     PreTrainedTokenizerFast,
+    Trainer,
+    TrainingArguments,
     pipeline,
 )
 
@@ -123,4 +122,19 @@ seen["without an owner"] = [
     AutoTokenizer.from_pretrained("gpt2").vocab_size,
     len(pipeline("text-generation", model="gpt2")("good bad", max_new_tokens=2, pad_token_id=0)) == 1,
 ]
+arguments = TrainingArguments(
+    output_dir="trained",
+    push_to_hub=True,
+    hub_model_id="alice/trained",
+    num_train_epochs=1,
+    save_strategy="no",
+    use_cpu=True,
+    report_to=[],
+    disable_tqdm=True,
+)
+rows = [{**tokenizer(text), "labels": number % 2} for number in range(8)]
+trainer = Trainer(model, arguments, train_dataset=rows)
+trainer.train()
+trainer.push_to_hub(commit_message="trained")
+seen["trained"] = same(model, AutoModelForSequenceClassification.from_pretrained("alice/trained"))
 print(json.dumps(seen))

@@ -31,6 +31,18 @@ class WeakPassword(InvalidRequest):
     """Too short, too long, or the name itself."""
 
 
+class InvalidEmail(InvalidRequest):
+    """It does not look like an e-mail address."""
+
+
+class InvalidScope(InvalidRequest):
+    """What a fine-grained token is to be for cannot be read, or is not there."""
+
+
+class InvalidTokenName(InvalidRequest):
+    """No token can be called so."""
+
+
 class LinkOver(NotFound):
     """A one-time link that was used, is too old, or never was."""
 

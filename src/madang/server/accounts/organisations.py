@@ -38,6 +38,7 @@ def create_organisation(
 
 def set_role(connection: Connection, caller: Caller, organisation: Account, user: Account, role: str) -> None:
     """Take somebody in, or give a member another role. Raises LastAdministrator."""
+    _lock(connection, organisation)
     if role not in ROLES:
         raise InvalidRequest(f"{role[:50]!r} is no role in an organisation: it must be one of {', '.join(ROLES)}.")
     if user.kind != "user":
@@ -54,6 +55,7 @@ def set_role(connection: Connection, caller: Caller, organisation: Account, user
 
 def remove_member(connection: Connection, caller: Caller, organisation: Account, user: Account) -> None:
     """Let somebody go. Raises LastAdministrator, and AccountNotFound for who is no member."""
+    _lock(connection, organisation)
     role = role_of(connection, organisation, user)
     if role is None:
         raise AccountNotFound(f"{user.name} is no member of {organisation.name}.")
@@ -131,6 +133,12 @@ def all_organisations(connection: Connection) -> list[Account]:
     """Every organisation, by name."""
     query = sa.select(*ACCOUNT).where(accounts.c.kind == "org").order_by(accounts.c.key)
     return [from_row(row) for row in connection.execute(query)]
+
+
+def _lock(connection: Connection, organisation: Account) -> None:
+    """One change of members at a time: of two administrators who let each other go, one stays."""
+    row = sa.select(accounts.c.id).where(accounts.c.id == organisation.id)
+    connection.execute(row.with_for_update(key_share=True))
 
 
 def _forget(connection: Connection, organisation: Account, user: Account) -> None:

@@ -19,6 +19,8 @@ accounts = sa.Table(
     sa.Column("disabled", sa.Boolean, nullable=False, default=False),
     sa.Column("private_by_default", sa.Boolean, nullable=False, default=False),  # of an organisation's new repositories
     sa.Column("created_at", sa.BigInteger, nullable=False),
+    # the number of a deleted account is never another's: tickets that were given to it may still be around
+    sqlite_autoincrement=True,
 )
 
 members = sa.Table(

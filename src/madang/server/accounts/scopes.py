@@ -8,52 +8,40 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from madang.server.accounts.caller import Account, Caller
+from madang.server.accounts.errors import InvalidScope
 from madang.server.accounts.finding import find_account
-from madang.server.errors import InvalidRequest
 from madang.server.repositories.access import find
 from madang.server.repositories.errors import RepositoryNotFound
 from madang.server.repositories.names import TYPES
 
 OWNERS = ("user", "org")
 # Over a repository, or all of an owner's.
-OF_REPOSITORIES = {
-    "repo.content.read": "read files, also private and gated ones",
-    "repo.read": "the same",
-    "repo.write": "change files and settings; over an owner also make new repositories",
-    "repo.access.read": "see who asked for access to gated repositories",
-    "discussion.write": "write in discussions, open pull requests",
-}
+OF_REPOSITORIES = ("repo.content.read", "repo.read", "repo.write", "repo.access.read", "discussion.write")
 # Over an owner only.
-OF_OWNERS = {
-    "collection.read": "see private collections",
-    "collection.write": "make and change collections",
-    "user.webhooks.read": "see webhooks",
-    "user.webhooks.write": "make and change webhooks",
-    "org.read": "see the settings of an organisation",
-    "org.write": "change the settings of an organisation",
-}
+OF_OWNERS = (
+    *("collection.read", "collection.write", "user.webhooks.read", "user.webhooks.write"),
+    *("org.read", "org.write"),
+)
 
 
 def checked_scopes(connection: Connection, account: Account, scopes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The scopes of a new token of `account`, as they are kept. Raises InvalidRequest, naming what is wrong.
+    """The scopes of a new token of `account`, as they are kept. Raises InvalidScope, naming what is wrong.
 
     A scope is `{"entity": {"type": "model", "name": "alice/bert"}, "permissions": ["repo.content.read"]}`.
     """
     if not scopes:
-        raise InvalidRequest("A fine-grained token needs at least one scope: say over what it gives which permission.")
+        raise InvalidScope("A fine-grained token needs at least one scope: say over what it gives which permission.")
     if len(scopes) > 100:
-        raise InvalidRequest(f"A fine-grained token has at most 100 scopes; these are {len(scopes)}.")
+        raise InvalidScope(f"A fine-grained token has at most 100 scopes; these are {len(scopes)}.")
     return [_checked(connection, account, scope) for scope in scopes]
 
 
 def parse_scope(text: str) -> dict[str, Any]:
-    """`model:alice/bert=repo.write,discussion.write` as a scope. Raises InvalidRequest."""
+    """`model:alice/bert=repo.write,discussion.write` as a scope. Raises InvalidScope."""
     entity, _, permissions = text.partition("=")
     kind, _, name = entity.partition(":")
     if not name or not permissions:
-        raise InvalidRequest(
-            f"{text[:100]!r} is no scope: one looks like model:alice/bert=repo.content.read,repo.write."
-        )
+        raise InvalidScope(f"{text[:100]!r} is no scope: one looks like model:alice/bert=repo.content.read,repo.write.")
     given = [permission.strip() for permission in permissions.split(",")]
     return {"entity": {"type": kind.strip(), "name": name.strip()}, "permissions": given}
 
@@ -61,14 +49,14 @@ def parse_scope(text: str) -> dict[str, Any]:
 def _checked(connection: Connection, account: Account, scope: dict[str, Any]) -> dict[str, Any]:
     entity, permissions = scope.get("entity"), scope.get("permissions")
     if not isinstance(entity, dict) or not isinstance(permissions, list) or not permissions:
-        raise InvalidRequest("A scope has an entity, with type and name, and a list of permissions.")
+        raise InvalidScope("A scope has an entity, with type and name, and a list of permissions.")
     kind, name = entity.get("type"), entity.get("name")
     if kind not in (*TYPES, *OWNERS) or not isinstance(name, str) or not name.isprintable():
-        raise InvalidRequest(f"{str(kind)[:50]!r} can't be given access to: use one of {', '.join((*TYPES, *OWNERS))}.")
-    known = OF_REPOSITORIES | (OF_OWNERS if kind in OWNERS else {})
+        raise InvalidScope(f"{str(kind)[:50]!r} can't be given access to: use one of {', '.join((*TYPES, *OWNERS))}.")
+    known = OF_REPOSITORIES + (OF_OWNERS if kind in OWNERS else ())
     unknown = [str(permission)[:50] for permission in permissions if permission not in known]
     if unknown:
-        raise InvalidRequest(
+        raise InvalidScope(
             f"There is no permission {', '.join(map(repr, unknown))} over a {kind}: use {', '.join(known)}."
         )
     found = _entity(connection, account, kind, name)
@@ -80,9 +68,9 @@ def _entity(connection: Connection, account: Account, type: str, name: str) -> s
     if type in OWNERS:
         owner = find_account(connection, name)
         if owner is None or owner.kind != type:
-            raise InvalidRequest(f"There is no {type} {name[:100]!r} on this hub.")
+            raise InvalidScope(f"There is no {type} {name[:100]!r} on this hub.")
         return owner.name
     try:
         return find(connection, Caller(account), type, name).repository.name
     except RepositoryNotFound:
-        raise InvalidRequest(f"There is no {type} {name[:200]!r} that {account.name} can see.") from None
+        raise InvalidScope(f"There is no {type} {name[:200]!r} that {account.name} can see.") from None

@@ -1,7 +1,6 @@
 """Access tokens: made once, shown once, kept as a hash."""
 
 import base64
-import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from madang.server.accounts import audit
 from madang.server.accounts.caller import Account, Caller, Token
-from madang.server.accounts.errors import AccountNotFound
+from madang.server.accounts.errors import AccountNotFound, InvalidTokenName
 from madang.server.accounts.finding import ACCOUNT, from_row
 from madang.server.accounts.records import accounts, tokens
 from madang.server.accounts.scopes import checked_scopes
@@ -105,10 +104,10 @@ def give_token(
 
 
 def checked_token_name(name: str) -> str:
-    """The name of a token, which clients write as a heading into a file of theirs. Raises InvalidRequest."""
+    """The name of a token, which clients write as a heading into a file of theirs. Raises InvalidTokenName."""
     name = " ".join(name.split())
     if not 0 < len(name) <= 96 or not name.isprintable() or set(name) & set("[]") or name.lower() == "default":
-        raise InvalidRequest(
+        raise InvalidTokenName(
             f"{name[:100]!r} cannot be the name of a token: 1 to 96 printable characters, no brackets, not 'default'."
         )
     return name
@@ -211,7 +210,7 @@ def _secret(authorization: str) -> str:
     if kind.lower() == "basic":
         try:
             user, _, password = base64.b64decode(value, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # no base64, or no text in it
             raise InvalidToken from None
         return password or user
     raise InvalidToken

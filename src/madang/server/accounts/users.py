@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from madang.server.accounts import audit
 from madang.server.accounts.caller import Account, Caller
-from madang.server.accounts.errors import AccountExists, AccountInUse, LastAdministrator
+from madang.server.accounts.errors import AccountExists, AccountInUse, InvalidEmail, LastAdministrator
 from madang.server.accounts.finding import ACCOUNT, account_of, find_account, from_row
 from madang.server.accounts.passwords import PasswordHash
 from madang.server.accounts.records import accounts, links, members, sessions, tokens
@@ -46,7 +46,11 @@ def insert_account(
     if find_account(connection, name) is not None:
         raise AccountExists(f"The name {name!r} is taken: choose another one.")
     row = {"kind": kind, "name": name, "key": name.lower(), "fullname": checked_fullname(fullname), "created_at": now()}
-    made = account_of(connection, insert(connection, accounts, **row, **values))
+    try:
+        with connection.begin_nested():
+            made = account_of(connection, insert(connection, accounts, **row, **values))
+    except IntegrityError:  # somebody took it since
+        raise AccountExists(f"The name {name!r} is taken: choose another one.") from None
     audit.record(connection, caller, f"{kind}.create", name=made.name, administrator=made.administrator)
     return made
 
@@ -60,11 +64,11 @@ def checked_fullname(text: str) -> str:
 
 
 def checked_email(text: str | None) -> str | None:
-    """An e-mail address, or None. Raises InvalidRequest."""
+    """An e-mail address, or None. Raises InvalidEmail."""
     if not text:
         return None
     if not _EMAIL.fullmatch(text) or not text.isprintable():
-        raise InvalidRequest(f"{text[:100]!r} is no e-mail address: one looks like alice@example.org.")
+        raise InvalidEmail(f"{text[:100]!r} is no e-mail address: one looks like alice@example.org.")
     return text
 
 
@@ -163,6 +167,9 @@ def _administrators(connection: Connection) -> int:
 
 
 def _check_not_last(connection: Connection, account: Account) -> None:
+    # of two who let each other go at the same moment, the second waits here, and sees that the first has gone
+    lock = sa.select(accounts.c.id).where(accounts.c.administrator.is_(True)).order_by(accounts.c.id)
+    connection.execute(lock.with_for_update(key_share=True)).all()
     if account.administrator and not account.disabled and _administrators(connection) < 2:
         raise LastAdministrator(
             f"{account.name} is the only administrator of this hub: make somebody else one first, with"

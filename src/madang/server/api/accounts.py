@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 from madang.server.accounts import audit, describing
 from madang.server.accounts.finding import user_named
 from madang.server.api.asking import AnyCaller, SignedIn, TheHub
+from madang.server.api.paging import link
 from madang.server.clock import iso
 from madang.server.errors import Forbidden
 from madang.server.routing import Router
@@ -54,9 +55,7 @@ def events(
         raise Forbidden("Only administrators of this hub may read its audit log, signed in or with a write token.")
     with hub.database.read() as connection:
         found = audit.events(connection, before=before, limit=limit)
-    headers = {}
-    if len(found) == limit:
-        headers["Link"] = f'<{hub.settings.address}/api/audit?limit={limit}&before={found[-1].id}>; rel="next"'
+    headers = link(request, before=found[-1].id) if len(found) == limit else {}
     return JSONResponse([{**vars(event), "at": iso(event.at)} for event in found], headers=headers)
 
 

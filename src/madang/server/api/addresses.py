@@ -2,7 +2,8 @@
 
 A revision or a path inside an address is percent-encoded, slashes included (`refs%2Fpr%2F1`). Servers hand over paths
 already decoded, where that slash cannot be told from others: the hub routes on the raw path and decodes each piece.
-The kinds of pieces, for routes: `{type:plural}`, `{name:repository}`, `{revision:piece}`, `{path:rest}`.
+The kinds of pieces, for routes: `{type:plural}`, `{name:repository}`, `{revision:piece}`, `{path:rest}`,
+`{number:number}`.
 """
 
 from urllib.parse import unquote_to_bytes
@@ -43,6 +44,18 @@ class Rest(Piece):
     regex = ".*"
 
 
+class Number(Convertor[int]):
+    """A number that databases can count to."""
+
+    regex = "[0-9]{1,18}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
 class Name(Piece):
     """`owner/name`, or a name without an owner."""
 
@@ -72,9 +85,10 @@ class Prefix(Piece):
 
 def register() -> None:
     """Make the kinds of pieces known to routes."""
-    kinds = {"piece": Piece, "rest": Rest, "repository": Name, "plural": Plural, "prefix": Prefix}
-    for kind, convertor in kinds.items():
+    pieces = {"piece": Piece, "rest": Rest, "repository": Name, "plural": Plural, "prefix": Prefix}
+    for kind, convertor in pieces.items():
         register_url_convertor(kind, convertor())
+    register_url_convertor("number", Number())
 
 
 class RawPaths:

@@ -48,6 +48,7 @@ def caller(request: Request, after: BackgroundTasks) -> Caller:
     except InvalidToken:
         limit.count(Caller(address=client_address(request)))
         raise
+    request.state.caller = found  # the page about an error shows who looks at it, too
     request.state.rate_limit = limit.count(found)
     return found
 

@@ -5,18 +5,17 @@ from typing import Any
 from anyio.to_thread import run_sync
 from fastapi import Request
 from sqlalchemy.engine import Connection
-from starlette.requests import ClientDisconnect
 
 from madang.server.accounts.caller import Account, Caller
 from madang.server.api.asking import Content, SignedIn, TheHub
+from madang.server.api.bodies import in_pieces_of, pieces
 from madang.server.api.commit_body import CommitBody, Header
 from madang.server.discussions import service as discussions
 from madang.server.discussions.events import Text
-from madang.server.errors import InvalidRequest
 from madang.server.git.refs import MAIN, PULL_REQUESTS, RevisionNotFound, move_ref, read_ref
 from madang.server.hub import Hub
 from madang.server.repositories.access import Found
-from madang.server.repositories.changes import Draft, check_may_commit, ref_of
+from madang.server.repositories.changes import Draft, check_may_commit, check_still_may_commit, ref_of
 from madang.server.repositories.locking import lock
 from madang.server.repositories.repository import Repository
 from madang.server.repositories.service import after_change
@@ -35,18 +34,10 @@ async def commit(
     """One commit, or a pull request that begins with it. The body has a JSON object on each line."""
     draft = await run_sync(_begin, hub, caller, found, revision, create_pr)
     with CommitBody(draft, hub.settings.data) as body:
-        try:
-            waiting = bytearray()
-            async for piece in request.stream():
-                waiting += piece
-                if len(waiting) >= PIECE:
-                    await run_sync(body.feed, bytes(waiting))
-                    waiting.clear()
-            await run_sync(body.feed, bytes(waiting))
-        except ClientDisconnect:
-            raise InvalidRequest("the connection ended before the commit did. Nothing was changed.") from None
+        async for piece in in_pieces_of(PIECE, pieces(request)):
+            await run_sync(body.feed, piece)
         header = await run_sync(body.finish)
-    return await run_sync(_finish, hub, draft, ref_of(revision), header, create_pr)
+    return await run_sync(_finish, hub, caller, draft, revision, header, create_pr)
 
 
 def _begin(hub: Hub, caller: Caller, found: Found, revision: str, create_pr: bool) -> Draft:
@@ -60,12 +51,16 @@ def _begin(hub: Hub, caller: Caller, found: Found, revision: str, create_pr: boo
     return Draft(hub, found.repository, caller.account, ref)
 
 
-def _finish(hub: Hub, draft: Draft, ref: str, header: Header, create_pr: bool) -> dict[str, Any]:
-    repository, address = draft.repository, f"{hub.settings.address}/{draft.repository.path}"
+def _finish(
+    hub: Hub, caller: Caller, draft: Draft, revision: str, header: Header, create_pr: bool
+) -> dict[str, Any]:
+    repository, address, ref = draft.repository, f"{hub.settings.address}/{draft.repository.path}", ref_of(revision)
     answer: dict[str, Any] = {}
     description = Text.of(header.description if create_pr else "")
     with hub.database.write() as connection:
         lock(connection, repository)
+        # the answer may have changed while a large body arrived
+        check_still_may_commit(connection, caller, repository, revision, pull_request=create_pr)
         if create_pr:
             ref, number = _pull_request(connection, repository, draft.author, ref, header.summary, description)
             answer["pullRequestUrl"] = f"{address}/discussions/{number}"

@@ -2,12 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import Body, Query
+from fastapi import Query
 from pydantic import Field, StringConstraints
 
 from madang.server.accounts.caller import Account, Caller
 from madang.server.api.asking import Content, SignedIn, TheHub, Writable
-from madang.server.api.repositories import Body as Fields
+from madang.server.api.bodies import Body
 from madang.server.discussions import describing, merges, pushes, service
 from madang.server.discussions.diff import pull_request_diff
 from madang.server.discussions.events import Text
@@ -16,35 +16,35 @@ from madang.server.routing import Router
 
 router = Router(tags=["discussions"])
 BASE = "/api/{type:plural}/{name:repository}/discussions"
-ONE = BASE + "/{number:int}"
+ONE = BASE + "/{number:number}"
 
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=service.LONGEST_TITLE)]
 
 
-class NewDiscussion(Fields):
+class NewDiscussion(Body):
     title: Title
     description: str = ""
     pull_request: Annotated[bool, Field(alias="pullRequest")] = False
 
 
-class NewComment(Fields):
+class NewComment(Body):
     comment: str
 
 
-class NewContent(Fields):
+class NewContent(Body):
     content: str
 
 
-class NewTitle(Fields):
+class NewTitle(Body):
     title: Title
 
 
-class NewStatus(Fields):
+class NewStatus(Body):
     status: Literal["open", "closed"]
     comment: str | None = None
 
 
-class MergeRequest(Fields):
+class MergeRequest(Body):
     comment: str | None = None
 
 
@@ -151,7 +151,7 @@ def merge(
     caller: SignedIn,
     found: Writable,
     number: int,
-    asked: Annotated[MergeRequest | None, Body()] = None,
+    asked: MergeRequest | None = None,
 ) -> dict[str, Any]:
     """Put a pull request on the main branch."""
     # comparing the files can take seconds: not while everybody else who writes has to wait

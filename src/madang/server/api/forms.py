@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl
 
 from fastapi import Depends, Request
 
+from madang.server.api.bodies import pieces, whole
 from madang.server.errors import InvalidRequest
 
 LARGEST = 64 * 1024
@@ -12,11 +13,7 @@ LARGEST = 64 * 1024
 
 async def small_form(request: Request) -> dict[str, str]:
     """The fields of a form, the last of each name. Raises InvalidRequest for what is no form, or too large."""
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > LARGEST:
-            raise InvalidRequest(f"A form has at most {LARGEST} bytes.")
+    body = await whole(pieces(request), LARGEST, InvalidRequest(f"A form has at most {LARGEST:,} bytes."))
     try:
         pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=1000)
     except ValueError:

@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from madang.server.api.asking import Administered, Known, SignedIn, TheHub
+from madang.server.api.bodies import Body, pieces, whole
 from madang.server.api.forms import LARGEST, small_form
-from madang.server.api.paging import link_to_next, place_of
-from madang.server.api.repositories import Body
+from madang.server.api.paging import Number, answer, place_of
 from madang.server.errors import Forbidden, InvalidRequest
 from madang.server.hub import Hub
 from madang.server.repositories import gating
@@ -23,6 +23,7 @@ from madang.server.routing import Router
 router = Router(tags=["gated access"])
 BASE = "/api/{type:plural}/{name:repository}/user-access-request"
 PAGE = 500
+_PLACE: TypeAdapter[int] = TypeAdapter(Number)
 
 Status = Literal["pending", "accepted", "rejected"]
 
@@ -42,11 +43,7 @@ async def answers(request: Request) -> dict[str, Any]:
     """What was answered to the questions of a card: a form, or a JSON object."""
     if not request.headers.get("content-type", "").startswith("application/json"):
         return dict(await small_form(request))
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > LARGEST:
-            raise InvalidRequest(f"The answers have at most {LARGEST:,} bytes.")
+    body = await whole(pieces(request), LARGEST, InvalidRequest(f"The answers have at most {LARGEST:,} bytes."))
     try:
         found = json.loads(body or b"{}")
     except (ValueError, RecursionError):
@@ -85,14 +82,10 @@ def listing(
     cursor: str = "",
 ) -> JSONResponse:
     """The requests of one status, page by page."""
-    after = place_of(cursor) if cursor else 0
-    if not isinstance(after, int) or isinstance(after, bool) or not 0 <= after < 2**63:
-        raise InvalidRequest("the cursor is of another list. Begin again at the first page.")
+    after = place_of(cursor, _PLACE) or 0
     with hub.database.read() as connection:
         rows = gating.requests(connection, found.repository, status, after, limit + 1)
-    page = rows[:limit]
-    headers = link_to_next(request, page[-1][0]) if len(rows) > limit else {}
-    return JSONResponse([item for _, item in page], headers=headers)
+    return answer(request, rows, limit)
 
 
 @router.post(BASE + "/handle")

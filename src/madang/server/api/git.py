@@ -9,9 +9,9 @@ from fastapi import Depends, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
 
 from madang.server.api.asking import AnyCaller, Content, TheHub
+from madang.server.api.bodies import in_pieces_of, pieces, whole
 from madang.server.errors import InvalidRequest, Refusal
 from madang.server.git.protocol.advertisement import RECEIVE, UPLOAD, advertise
 from madang.server.git.protocol.receive_pack import check_may_push, receive
@@ -77,8 +77,8 @@ def refs(request: Request, hub: TheHub, caller: AnyCaller, found: Content, servi
 async def upload_pack(request: Request, hub: TheHub, found: Content) -> Response:
     """Objects, to somebody who clones or fetches."""
     body = await whole_body(request)
-    pieces = answer(hub.database, found.repository.id, body, asked_version(request))
-    return StreamingResponse(pieces, media_type="application/x-git-upload-pack-result", headers=_NOT_KEPT)
+    objects = answer(hub.database, found.repository.id, body, asked_version(request))
+    return StreamingResponse(objects, media_type="application/x-git-upload-pack-result", headers=_NOT_KEPT)
 
 
 @router.post("/{type:prefix}{name:repository}/git-receive-pack")
@@ -107,36 +107,19 @@ class BodyTooLarge(Refusal):
 
 async def whole_body(request: Request) -> bytes:
     """The body, gunzipped if it is said to be gzip. Raises BodyTooLarge."""
-    body = bytearray()
-    async for piece in unzipped(pieces_of(request), encoding_of(request)):
-        body += piece
-        if len(body) > LONGEST_REQUEST:
-            raise BodyTooLarge(LONGEST_REQUEST)
-    return bytes(body)
+    body = unzipped(pieces(request), encoding_of(request))
+    return await whole(body, LONGEST_REQUEST, BodyTooLarge(LONGEST_REQUEST))
 
 
 async def save_body(request: Request, file: BinaryIO, limit: int) -> None:
     """The body, gunzipped, into a file. Raises BodyTooLarge."""
-    size, waiting = 0, bytearray()
-    async for piece in unzipped(pieces_of(request), encoding_of(request)):
+    size = 0
+    async for piece in in_pieces_of(PIECE, unzipped(pieces(request), encoding_of(request))):
         size += len(piece)
         if size > limit:
             raise BodyTooLarge(limit)
-        waiting += piece
-        if len(waiting) >= PIECE:
-            await run_in_threadpool(file.write, waiting)
-            waiting = bytearray()
-    await run_in_threadpool(file.write, waiting)
+        await run_in_threadpool(file.write, piece)
     await run_in_threadpool(file.flush)
-
-
-async def pieces_of(request: Request) -> AsyncIterator[bytes]:
-    """The body as it comes. Raises InvalidRequest when the other side goes away before its end."""
-    try:
-        async for piece in request.stream():
-            yield piece
-    except ClientDisconnect:
-        raise InvalidRequest("the connection ended before the request did. Nothing was changed.") from None
 
 
 def encoding_of(request: Request) -> str:
@@ -147,15 +130,15 @@ def encoding_of(request: Request) -> str:
     return encoding.removeprefix("x-")
 
 
-async def unzipped(pieces: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:
+async def unzipped(body: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:
     """A body in pieces of at most about a megabyte each. Raises InvalidRequest for gzip that is none or is cut off."""
     if encoding == "identity":
-        async for piece in pieces:
+        async for piece in body:
             yield piece
         return
     engine = zlib.decompressobj(wbits=31)
     try:
-        async for piece in pieces:
+        async for piece in body:
             rest = piece
             while rest and not engine.eof:
                 yield engine.decompress(rest, PIECE)

@@ -1,10 +1,10 @@
 """The commits of a repository, and what differs between them."""
 
-import re
 from typing import Annotated, Any
 
 from fastapi import Query, Request
 from fastapi.responses import JSONResponse
+from pydantic import Field, TypeAdapter
 
 from madang.server.api.asking import Content, TheHub
 from madang.server.api.paging import link_to_next, place_of
@@ -14,6 +14,8 @@ from madang.server.routing import Router
 
 router = Router(tags=["history"])
 MOST = 1000
+# the commits a list goes on from
+_COMMITS = TypeAdapter(list[Annotated[str, Field(pattern="^[0-9a-f]{40}$")]])
 
 
 @router.get("/api/{type:plural}/{name:repository}/commits/{revision:piece}")
@@ -32,28 +34,18 @@ def commits(
     named = [*(expand or ()), *(expand_list or ())]
     if any(name != "formatted" for name in named):
         raise InvalidRequest('Invalid option for `expand`: expected one of "formatted"')
+    places = place_of(cursor, _COMMITS)
     with hub.database.read() as connection:
         items, rest = comparing.commits_page(
             connection,
             found.repository.id,
             revision,
-            places=_places(cursor),
+            places=places or (),
             path=path.strip("/"),
             limit=min(limit, MOST),
             formatted=bool(named),
         )
     return JSONResponse(items, headers=link_to_next(request, rest) if rest else {})
-
-
-def _places(cursor: str) -> list[str]:
-    """The commits a list goes on from."""
-    places = place_of(cursor) if cursor else []
-    if not isinstance(places, list) or not all(isinstance(oid, str) and _OID.fullmatch(oid) for oid in places):
-        raise InvalidRequest("the cursor is of another list. Begin again at the first page.")
-    return places
-
-
-_OID = re.compile("[0-9a-f]{40}")
 
 
 @router.get("/api/{type:plural}/{name:repository}/commit/{revision:piece}")

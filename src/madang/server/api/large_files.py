@@ -13,11 +13,13 @@ from anyio.to_thread import run_sync
 from fastapi import Depends, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.requests import ClientDisconnect
+from pydantic import Field, ValidationError
 
 from madang.server.accounts.caller import Account, Caller, Right
 from madang.server.api.asking import AnyCaller, Content, TheHub
+from madang.server.api.bodies import Body, announced_size, whole
+from madang.server.api.bodies import pieces as pieces_of
+from madang.server.api.paging import Sha256
 from madang.server.errors import Conflict, Forbidden, InvalidRequest, NotFound, NotSignedIn, Refusal
 from madang.server.hub import Hub
 from madang.server.large_files import service, uploads
@@ -34,7 +36,6 @@ LARGEST_REQUEST = 1024 * 1024
 # how much of an upload is in memory: a batch that comes and one that is hashed and written meanwhile
 BATCH = 4 * 1024 * 1024
 
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Size = Annotated[int, Field(ge=0, le=uploads.LARGEST_FILE, strict=True)]
 
 
@@ -59,10 +60,6 @@ class LfsRoute(APIRoute):
 router = Router(tags=["large files"], route_class=LfsRoute)
 
 
-class Body(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-
 class LargeObject(Body):
     oid: Sha256
     size: Size
@@ -71,7 +68,7 @@ class LargeObject(Body):
 class Batch(Body):
     operation: Literal["upload", "download"]
     objects: Annotated[list[LargeObject], Field(max_length=MOST_OBJECTS)]
-    transfers: Annotated[list[str], Field(max_length=20)] = ["basic"]
+    transfers: Annotated[tuple[str, ...], Field(max_length=20)] = ("basic",)
     hash_algo: str = "sha256"
 
 
@@ -86,12 +83,8 @@ class Completion(Body):
 
 async def small_body(request: Request) -> bytes:
     """The body of a request that is short. Raises InvalidRequest for a long one, without reading all of it."""
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > LARGEST_REQUEST:
-            raise InvalidRequest(f"this request has more than {LARGEST_REQUEST} bytes. Ask for fewer objects at once.")
-    return bytes(body)
+    too_long = InvalidRequest(f"this request has more than {LARGEST_REQUEST:,} bytes. Ask for fewer objects at once.")
+    return await whole(pieces_of(request), LARGEST_REQUEST, too_long)
 
 
 SmallBody = Annotated[bytes, Depends(small_body)]
@@ -117,7 +110,7 @@ def batch(hub: TheHub, found: Content, caller: AnyCaller, body: SmallBody) -> Re
         raise Conflict(f"this hub names files by their sha256, not by {asked.hash_algo[:20]!r}.")
     transfer = "basic"
     if asked.operation == "download":
-        objects = _downloads(hub, found, asked)
+        objects = _downloads(hub, found, caller, asked)
     else:
         account = _uploader(caller, found)
         if "multipart" in asked.transfers and any(item.size > uploads.MULTIPART_FROM for item in asked.objects):
@@ -182,8 +175,9 @@ def _upload_actions(hub: Hub, upload: Upload) -> dict[str, Any]:
     return {"upload": {"href": f"{address}/complete/{ticket}", "header": header, **expiry}, "verify": verify}
 
 
-def _downloads(hub: Hub, found: Found, asked: Batch) -> list[dict[str, Any]]:
+def _downloads(hub: Hub, found: Found, caller: Caller, asked: Batch) -> list[dict[str, Any]]:
     repository_id = found.repository.id
+    account_id = None if caller.account is None else caller.account.id
     with hub.database.read() as connection:
         there = service.known_sizes(connection, repository_id, (item.oid for item in asked.objects), None)
     answers: list[dict[str, Any]] = []
@@ -195,7 +189,7 @@ def _downloads(hub: Hub, found: Found, asked: Batch) -> list[dict[str, Any]]:
         seconds = uploads.DOWNLOAD_SECONDS
         address = hub.storage.signed_address(blob_key(item.oid), seconds, file_name=item.oid)
         if address is None:
-            ticket = uploads.download_ticket(hub, repository_id, item.oid)
+            ticket = uploads.download_ticket(hub, repository_id, item.oid, account_id)
             address = f"{hub.settings.address}/lfs/download/{ticket}"
         actions = {"download": {"href": address, "expires_in": seconds}}
         answers.append({"oid": item.oid, "size": there[item.oid], "authenticated": True, "actions": actions})
@@ -236,8 +230,8 @@ async def put_part(request: Request, hub: TheHub, ticket: str, number: str) -> R
 
 def _check_length(request: Request, size: int) -> None:
     """Refuse a body of the wrong length before it is sent."""
-    given = request.headers.get("content-length", "")
-    if given.isdecimal() and given.isascii() and len(given) < 20 and int(given) != size:
+    given = announced_size(request)
+    if given is not None and given != size:
         raise InvalidRequest(f"{given} bytes are being sent; {size} were announced. Nothing was kept.")
 
 
@@ -250,7 +244,7 @@ async def pour(request: Request, arrival: service.Arrival, finish: Callable[[], 
     pieces: list[bytes] = []
     count = 0
     try:
-        async for piece in request.stream():
+        async for piece in pieces_of(request):
             pieces.append(piece)
             count += len(piece)
             if count >= BATCH:
@@ -264,8 +258,6 @@ async def pour(request: Request, arrival: service.Arrival, finish: Callable[[], 
         # once everything has come it is kept, whether somebody still waits for the answer or not
         with anyio.CancelScope(shield=True):
             await run_sync(finish)
-    except ClientDisconnect:
-        raise InvalidRequest("the connection ended before the file did. Nothing was kept.") from None
     finally:
         with anyio.CancelScope(shield=True):
             if writing is not None:

@@ -1,21 +1,23 @@
 """Likes."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
+from pydantic import TypeAdapter
 
 from madang.server.accounts.caller import Account, Caller
 from madang.server.accounts.describing import listed
 from madang.server.accounts.finding import user_named
 from madang.server.api.asking import AnyCaller, Known, SignedIn, TheHub
-from madang.server.api.paging import link_to_next, place_of
-from madang.server.errors import Forbidden, InvalidRequest
+from madang.server.api.paging import Number, answer, place_of
+from madang.server.errors import Forbidden
 from madang.server.repositories import likes
 from madang.server.routing import Router
 
 router = Router(tags=["likes"])
 PAGE = 1000
+_PLACE = TypeAdapter(tuple[Number, Number])
 Limit = Annotated[int, Query(ge=1, le=PAGE)]
 
 
@@ -49,8 +51,8 @@ def unlike(hub: TheHub, caller: SignedIn, found: Known) -> PlainTextResponse:
 def likers(request: Request, hub: TheHub, found: Known, cursor: str = "", limit: Limit = PAGE) -> JSONResponse:
     """Who likes a repository, page by page."""
     with hub.database.read() as connection:
-        rows = likes.likers(connection, found.repository, _place(cursor), limit + 1)
-    return _page(request, [(place, listed(account, hub.settings.address)) for place, account in rows], limit)
+        rows = likes.likers(connection, found.repository, place_of(cursor, _PLACE), limit + 1)
+    return answer(request, [(place, listed(account, hub.settings.address)) for place, account in rows], limit)
 
 
 @router.get("/api/users/{user:piece}/likes")
@@ -60,24 +62,5 @@ def liked(
     """What somebody likes, page by page: the repositories the caller may know of."""
     with hub.database.read() as connection:
         account = user_named(connection, user)
-        rows = likes.liked_by(connection, caller, account, _place(cursor), limit + 1)
-    return _page(request, rows, limit)
-
-
-def _page(request: Request, rows: list[tuple[likes.Place, dict[str, Any]]], limit: int) -> JSONResponse:
-    page = rows[:limit]
-    headers = link_to_next(request, page[-1][0]) if len(rows) > limit else {}
-    return JSONResponse([item for _, item in page], headers=headers)
-
-
-def _place(cursor: str) -> likes.Place | None:
-    place = place_of(cursor) if cursor else None
-    if place is None:
-        return None
-    if not isinstance(place, list) or len(place) != 2 or not all(_is_number(number) for number in place):
-        raise InvalidRequest("the cursor is of another list. Begin again at the first page.")
-    return (place[0], place[1])
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+        rows = likes.liked_by(connection, caller, account, place_of(cursor, _PLACE), limit + 1)
+    return answer(request, rows, limit)

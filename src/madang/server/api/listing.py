@@ -1,12 +1,12 @@
 """Lists of repositories, their facets, and suggestions while somebody types."""
 
 from typing import Any, Literal
-from urllib.parse import urlencode
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
 from madang.server.api.asking import AnyCaller, TheHub
+from madang.server.api.paging import link
 from madang.server.repositories.names import SINGULARS
 from madang.server.routing import Router
 from madang.server.search import facets as counting
@@ -26,15 +26,10 @@ def repositories(request: Request, hub: TheHub, caller: AnyCaller) -> JSONRespon
     given = request.query_params.multi_items()
     question = parse(kind, given)
     fields = items.fields_of(question)
-    headers = {}
     with hub.database.read() as connection:
         found = page(connection, caller, question)
         listed = [items.item(connection, row, fields) for row in found.rows]
-    if found.stop is not None:
-        query = [(name, value) for name, value in given if name != "cursor"] + [
-            ("cursor", cursor(question, found.stop))
-        ]
-        headers["Link"] = f'<{hub.settings.address}{request.url.path}?{urlencode(query)}>; rel="next"'
+    headers = link(request, cursor=cursor(question, found.stop)) if found.stop is not None else {}
     if question.ignored:
         names = ", ".join(question.ignored)
         headers["X-HF-Warning"] = f"filters; this hub does not know {names}: the list is not narrowed by it."

@@ -2,13 +2,14 @@
 
 from typing import Annotated, Any
 
-from fastapi import Query
+from fastapi import Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from madang.server.accounts import describing, organisations
 from madang.server.accounts.finding import organisation_named, user_named
 from madang.server.api.asking import AnyCaller, SignedIn, TheHub
+from madang.server.api.paging import link
 from madang.server.errors import Forbidden, InvalidRequest
 from madang.server.routing import Router
 
@@ -75,6 +76,7 @@ def change(hub: TheHub, caller: SignedIn, name: str, asked: OrganisationSettings
 
 @router.get("/api/organizations/{name:piece}/members")
 def members(
+    request: Request,
     hub: TheHub,
     caller: AnyCaller,
     name: str,
@@ -95,10 +97,7 @@ def members(
         {**describing.listed(member.account, hub.settings.address), **({"role": member.role} if inside else {})}
         for member in page[:limit]
     ]
-    headers = {}
-    if len(page) > limit:
-        here = f"{hub.settings.address}/api/organizations/{found.name}/members"
-        headers["Link"] = f'<{here}?limit={limit}&cursor={items[-1]["user"]}>; rel="next"'
+    headers = link(request, cursor=items[-1]["user"]) if len(page) > limit else {}
     return JSONResponse(items, headers=headers)
 
 

@@ -1,17 +1,24 @@
 """Lists in pages: each names the address of the next one in a `Link` header."""
 
 import base64
-import binascii
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import Request
+from fastapi.responses import JSONResponse
+from pydantic import Field, TypeAdapter
 
 from madang.server.api.asking import the_hub
 from madang.server.errors import InvalidRequest
 
 LONGEST = 32 * 1024
+
+Place = TypeVar("Place")
+# what cursors are made of: numbers that databases can count to, and names of content
+Number = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 def cursor_of(place: Any) -> str:
@@ -20,26 +27,32 @@ def cursor_of(place: Any) -> str:
     return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
 
-def place_of(cursor: str) -> Any:
-    """What `cursor_of` was given. Raises InvalidRequest for text that it never made."""
+def place_of(cursor: str, kind: TypeAdapter[Place]) -> Place | None:
+    """What `cursor_of` was given; None for the first page. Raises InvalidRequest for the cursor of another list."""
+    if not cursor:
+        return None
     try:
         if len(cursor) > LONGEST:
             raise ValueError("too long")
-        return json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, binascii.Error, RecursionError):
-        raise InvalidRequest("the cursor is none of this hub's. Begin again at the first page.") from None
-
-
-def text_of(cursor: str) -> str:
-    """The text a list goes on after; nothing for the first page."""
-    place = place_of(cursor) if cursor else ""
-    if not isinstance(place, str):
-        raise InvalidRequest("the cursor is of another list. Begin again at the first page.")
-    return place
+        return kind.validate_json(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except ValueError:
+        raise InvalidRequest("the cursor is none of this list's. Begin again at the first page.") from None
 
 
 def link_to_next(request: Request, place: Any) -> dict[str, str]:
     """The header that announces the next page: the same address, going on at `place`."""
-    query = [(key, value) for key, value in request.query_params.multi_items() if key != "cursor"]
+    return link(request, cursor=cursor_of(place))
+
+
+def link(request: Request, **where: Any) -> dict[str, str]:
+    """The header that announces the next page: the same address, but for the parameters that say where it goes on."""
+    query = [(key, value) for key, value in request.query_params.multi_items() if key not in where]
     address = f"{the_hub(request).settings.address}{request.url.path}"
-    return {"Link": f'<{address}?{urlencode([*query, ("cursor", cursor_of(place))])}>; rel="next"'}
+    return {"Link": f'<{address}?{urlencode([*query, *where.items()])}>; rel="next"'}
+
+
+def answer(request: Request, rows: Sequence[tuple[Any, dict[str, Any]]], limit: int) -> JSONResponse:
+    """A page of at most `limit` of these items, each of which comes with its place; one more says that it goes on."""
+    page = rows[:limit]
+    headers = link_to_next(request, page[-1][0]) if len(rows) > limit else {}
+    return JSONResponse([item for _, item in page], headers=headers)

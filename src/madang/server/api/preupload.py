@@ -5,9 +5,10 @@ import binascii
 import codecs
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from madang.server.api.asking import Content, SignedIn, TheHub
+from madang.server.api.bodies import Body
 from madang.server.git.refs import resolve
 from madang.server.git.store import Objects
 from madang.server.repositories.attributes import Attributes, Ignored
@@ -18,19 +19,15 @@ from madang.server.routing import Router
 router = Router(tags=["commits"])
 
 
-class FileToCome(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
+class FileToCome(Body):
     path: Annotated[str, Field(max_length=5000)]
     sample: Annotated[str, Field(max_length=16384)] = ""
     size: Annotated[int, Field(ge=0)]
 
 
-class FilesToCome(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
+class FilesToCome(Body):
     files: Annotated[list[FileToCome], Field(max_length=1000)]
-    gitIgnore: Annotated[str | None, Field(max_length=1024 * 1024)] = None  # noqa: N815 - the protocol's spelling
+    ignore: Annotated[str | None, Field(alias="gitIgnore", max_length=1024 * 1024)] = None
 
 
 @router.post("/api/{type:plural}/{name:repository}/preupload/{revision:piece}")
@@ -44,10 +41,9 @@ def preupload(
         check_may_commit(connection, caller, found, revision, pull_request=create_pr)
         commit = resolve(connection, repository.id, ref_of(revision))
         attributes = Attributes(attributes_at(connection, repository.id, commit))
-        ignore = asked.gitIgnore
-        if ignore is None:
-            ignore = attributes_at(connection, repository.id, commit, ".gitignore")
-        ignored = Ignored(ignore)
+        ignored = Ignored(
+            attributes_at(connection, repository.id, commit, ".gitignore") if asked.ignore is None else asked.ignore
+        )
         objects = Objects(connection, repository.id)
         tree = objects.commit(commit).tree
         paths = {file.path: check_path(file.path) for file in asked.files}

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any
 
-from fastapi import Body
 from fastapi.responses import JSONResponse, PlainTextResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from madang.server.api.asking import Content, SignedIn, TheHub, Writable
+from madang.server.api.bodies import Body
 from madang.server.repositories import branches
 from madang.server.repositories.branches import Ref
 from madang.server.routing import Router
@@ -15,26 +15,20 @@ router = Router(tags=["refs"])
 Text = Annotated[str, Field(max_length=20_000)]
 
 
-class NewBranch(BaseModel):
-    """Keys nobody knows are let through, here as elsewhere."""
-
-    model_config = ConfigDict(extra="ignore")
-    startingPoint: Annotated[str, Field(max_length=500)] | None = None  # noqa: N815 - the protocol's spelling
+class NewBranch(Body):
+    start: Annotated[Annotated[str, Field(max_length=500)] | None, Field(alias="startingPoint")] = None
 
 
-class NewTag(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+class NewTag(Body):
     tag: Annotated[str, Field(max_length=500)]
     message: Text | None = None
 
 
-class Squash(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+class Squash(Body):
     message: Text | None = None
 
 
-class Revert(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+class Revert(Body):
     branch: Annotated[str, Field(min_length=1, max_length=500)] = "main"
     message: Text | None = None
 
@@ -58,10 +52,10 @@ def _listed(found: list[Ref]) -> list[dict[str, str]]:
 
 @router.post("/api/{type:plural}/{name:repository}/branch/{branch:rest}")
 def create_branch(
-    hub: TheHub, caller: SignedIn, found: Writable, branch: str, asked: Annotated[NewBranch | None, Body()] = None
+    hub: TheHub, caller: SignedIn, found: Writable, branch: str, asked: NewBranch | None = None
 ) -> JSONResponse:
     """Make a branch."""
-    start = asked.startingPoint if asked is not None else None
+    start = asked.start if asked is not None else None
     with hub.database.write() as connection:
         ref = branches.create_branch(connection, found.repository, branch, start, author=caller.account)
     return JSONResponse({"ref": ref}, 201)
@@ -95,9 +89,7 @@ def delete_tag(hub: TheHub, caller: SignedIn, found: Writable, tag: str) -> Plai
 
 
 @router.post("/api/{type:plural}/{name:repository}/super-squash/{branch:rest}")
-def squash(
-    hub: TheHub, caller: SignedIn, found: Writable, branch: str, asked: Annotated[Squash | None, Body()] = None
-) -> dict[str, str]:
+def squash(hub: TheHub, caller: SignedIn, found: Writable, branch: str, asked: Squash | None = None) -> dict[str, str]:
     """Leave one commit of a branch."""
     assert caller.account is not None
     message = (asked.message if asked is not None else None) or f"Super-squash branch '{branch}'"
@@ -108,7 +100,7 @@ def squash(
 
 @router.post("/api/{type:plural}/{name:repository}/revert/{revision:piece}")
 def revert(
-    hub: TheHub, caller: SignedIn, found: Writable, revision: str, asked: Annotated[Revert | None, Body()] = None
+    hub: TheHub, caller: SignedIn, found: Writable, revision: str, asked: Revert | None = None
 ) -> dict[str, str]:
     """Undo a commit by another one."""
     assert caller.account is not None

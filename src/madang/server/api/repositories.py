@@ -4,11 +4,12 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Query
 from fastapi.responses import JSONResponse, PlainTextResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from madang.server.accounts import audit
 from madang.server.accounts.caller import Caller, Right
 from madang.server.api.asking import Content, Known, SignedIn, TheHub, Writable
+from madang.server.api.bodies import Body
 from madang.server.errors import InvalidRequest, Unprocessable
 from madang.server.git.refs import resolve
 from madang.server.git.store import Objects
@@ -23,12 +24,6 @@ router = Router(tags=["repositories"])
 RepositoryType = Literal["model", "dataset", "space"]
 Visibility = Literal["public", "private", "protected"]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
-
-
-class Body(BaseModel):
-    """A JSON body. Keys nobody knows are let through: clients send more than this hub has."""
-
-    model_config = ConfigDict(extra="ignore")
 
 
 class NewRepository(Body):
@@ -134,7 +129,7 @@ def info(
     found: Known,
     revision: str | None = None,
     blobs: bool = False,
-    securityStatus: bool = False,
+    security_status: Annotated[bool, Query(alias="securityStatus")] = False,
     expand: Annotated[list[str] | None, Query()] = None,
     expand_list: Annotated[list[str] | None, Query(alias="expand[]")] = None,
 ) -> JSONResponse:
@@ -145,7 +140,7 @@ def info(
             found.repository,
             revision=revision,
             blobs=blobs,
-            security_status=securityStatus,
+            security_status=security_status,
             expand=[*(expand or ()), *(expand_list or ())],
         )
     return JSONResponse(answer)

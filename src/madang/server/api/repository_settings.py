@@ -1,20 +1,20 @@
 """What owners decide about repositories: names, visibility, copies, large files, and the list of all they have."""
 
-import re
 from typing import Annotated, Any, Literal
 
 from fastapi import Query, Request
 from fastapi.responses import JSONResponse
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from madang.server.accounts.caller import Caller
 from madang.server.accounts.finding import organisation_named
 from madang.server.accounts.organisations import role_of
 from madang.server.api.asking import Administered, Content, SignedIn, TheHub, Writable
-from madang.server.api.paging import link_to_next, place_of
-from madang.server.api.repositories import Body, Name, RepositoryType, Visibility, existing, private_or_not
+from madang.server.api.bodies import Body
+from madang.server.api.paging import Number, Sha256, link_to_next, place_of
+from madang.server.api.repositories import Name, RepositoryType, Visibility, existing, private_or_not
 from madang.server.clock import iso
-from madang.server.errors import Forbidden, InvalidRequest, NotFound
+from madang.server.errors import Forbidden, NotFound
 from madang.server.hub import Hub
 from madang.server.repositories import moving, rewriting
 from madang.server.repositories.duplicating import duplicate
@@ -24,6 +24,8 @@ from madang.server.routing import Router
 
 router = Router(tags=["repositories"])
 PAGE = 100
+_REPOSITORY: TypeAdapter[int] = TypeAdapter(Number)
+_LARGE_FILE = TypeAdapter(tuple[Number, Sha256])
 
 
 class Settings(Body):
@@ -33,8 +35,8 @@ class Settings(Body):
 
 
 class Move(Body):
-    fromRepo: Name  # noqa: N815 - the protocol's spelling
-    toRepo: Name  # noqa: N815
+    old: Annotated[Name, Field(alias="fromRepo")]
+    new: Annotated[Name, Field(alias="toRepo")]
     type: RepositoryType = "model"
 
 
@@ -49,8 +51,8 @@ class Alias(Body):
 
 
 class Deletions(Body):
-    sha: Annotated[list[Annotated[str, Field(pattern="^[0-9a-f]{64}$")]], Field(max_length=10_000)]
-    rewriteHistory: bool = True  # noqa: N815
+    sha: Annotated[list[Sha256], Field(max_length=10_000)]
+    rewrite_history: Annotated[bool, Field(alias="rewriteHistory")] = True
 
 
 class LargeFileDeletions(Body):
@@ -72,7 +74,7 @@ def change_settings(hub: TheHub, caller: SignedIn, found: Administered, asked: S
 def move(hub: TheHub, caller: SignedIn, asked: Move) -> dict[str, str]:
     """Give a repository another name or owner."""
     with hub.database.write() as connection:
-        moved = moving.move(connection, caller, asked.type, asked.fromRepo, asked.toRepo)
+        moved = moving.move(connection, caller, asked.type, asked.old, asked.new)
     return {"url": f"{hub.settings.address}/{moved.path}", "name": moved.name}
 
 
@@ -131,9 +133,7 @@ def repositories_of_organization(
 
 
 def _owned(request: Request, hub: Hub, caller: Caller, owner_id: int, cursor: str) -> JSONResponse:
-    after = place_of(cursor) if cursor else 0
-    if not isinstance(after, int) or not 0 <= after < 2**63:
-        raise InvalidRequest("the cursor is of another list. Begin again at the first page.")
+    after = place_of(cursor, _REPOSITORY) or 0
     with hub.database.read() as connection:
         items, more = owned_page(connection, caller, owner_id, after, PAGE)
     return JSONResponse(items, headers=link_to_next(request, more) if more is not None else {})
@@ -150,7 +150,7 @@ def large_files(
     """The large files of a repository, in all its revisions."""
     limit = min(limit, rewriting.PAGE)
     with hub.database.read() as connection:
-        files = rewriting.large_files_of(connection, found.repository.id, _large_place(cursor), limit)
+        files = rewriting.large_files_of(connection, found.repository.id, place_of(cursor, _LARGE_FILE), limit)
     items = [
         {
             "fileOid": file.sha256,
@@ -166,20 +166,12 @@ def large_files(
     return JSONResponse(items, headers=link_to_next(request, [last.uploaded_at, last.sha256]) if last else {})
 
 
-def _large_place(cursor: str) -> tuple[int, str] | None:
-    match place_of(cursor) if cursor else None:
-        case None:
-            return None
-        case [int(time), str(sha256)] if 0 <= time < 2**63 and re.fullmatch("[0-9a-f]{64}", sha256):
-            return time, sha256
-    raise InvalidRequest("the cursor is of another list. Begin again at the first page.")
-
-
 @router.post("/api/{type:plural}/{name:repository}/lfs-files/batch")
 def delete_large_files(hub: TheHub, caller: SignedIn, found: Writable, asked: LargeFileDeletions) -> dict[str, bool]:
     """Delete large files for good."""
+    wanted = asked.deletions
     with hub.database.write() as connection:
         rewriting.delete_large_files(
-            connection, caller, found.repository, asked.deletions.sha, rewrite_history=asked.deletions.rewriteHistory
+            connection, caller, found.repository, wanted.sha, rewrite_history=wanted.rewrite_history
         )
     return {"success": True}

@@ -7,9 +7,11 @@ from urllib.parse import parse_qs
 from fastapi import Depends, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
+from pydantic import TypeAdapter
 
 from madang.server.api.asking import Content, TheHub
-from madang.server.api.paging import link_to_next, text_of
+from madang.server.api.bodies import pieces, whole
+from madang.server.api.paging import link_to_next, place_of
 from madang.server.errors import InvalidRequest
 from madang.server.repositories import folders
 from madang.server.routing import Router
@@ -17,6 +19,7 @@ from madang.server.routing import Router
 router = Router(tags=["files"])
 MOST_PATHS = 500
 LARGEST_QUESTION = 4 * 1024 * 1024
+_PATH = TypeAdapter(str)
 
 
 @router.get("/api/{type:plural}/{name:repository}/tree/{revision:piece}/{path:rest}")
@@ -42,7 +45,7 @@ def tree(
             path.strip("/"),
             recursive=recursive,
             expand=expand,
-            after=text_of(cursor),
+            after=place_of(cursor, _PATH) or "",
             limit=min(limit, most),
         )
     headers = {"X-Repo-Commit": page.commit}
@@ -53,12 +56,9 @@ def tree(
 
 async def asked_paths(request: Request) -> dict[str, Any]:
     """`paths` and `expand` of a body, which clients write as a form and browsers as JSON."""
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > LARGEST_QUESTION:
-            raise InvalidRequest(f"the body is larger than {LARGEST_QUESTION} bytes: ask in several requests.")
-    return await run_in_threadpool(_read_question, bytes(body), request.headers.get("content-type", ""))
+    too_large = InvalidRequest(f"the body is larger than {LARGEST_QUESTION:,} bytes: ask in several requests.")
+    body = await whole(pieces(request), LARGEST_QUESTION, too_large)
+    return await run_in_threadpool(_read_question, body, request.headers.get("content-type", ""))
 
 
 def _read_question(body: bytes, kind: str) -> dict[str, Any]:

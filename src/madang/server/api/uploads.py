@@ -6,13 +6,14 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from madang.server.accounts.caller import Account
 from madang.server.api.asking import SignedIn, TheHub
+from madang.server.api.bodies import announced_size, pieces, whole
 from madang.server.discussions import attachments
 from madang.server.errors import Forbidden, InvalidRequest
 from madang.server.hub import Hub
 from madang.server.routing import Router
+from madang.server.sending import SAFE
 
 router = Router(tags=["discussions"])
-TOO_LARGE = f"A picture has at most {attachments.LARGEST // 2**20} MiB."
 
 
 @router.post("/uploads")
@@ -20,16 +21,12 @@ async def upload(request: Request, hub: TheHub, caller: SignedIn) -> PlainTextRe
     """Keep a picture; answers with its address."""
     if caller.token is not None and caller.token.role == "read":
         raise Forbidden(f"Your token {caller.token.name!r} may only read. Use one that may write.")
-    declared = request.headers.get("content-length", "0")
-    if not declared.isascii() or not declared.isdigit() or int(declared[:20]) > attachments.LARGEST:
-        raise InvalidRequest(TOO_LARGE)
-    content = bytearray()
-    async for piece in request.stream():
-        content += piece
-        if len(content) > attachments.LARGEST:
-            raise InvalidRequest(TOO_LARGE)
+    too_large = InvalidRequest(f"A picture has at most {attachments.LARGEST // 2**20} MiB.")
+    if (announced_size(request) or 0) > attachments.LARGEST:
+        raise too_large
+    content = await whole(pieces(request), attachments.LARGEST, too_large)
     assert caller.account is not None
-    sha256 = await run_in_threadpool(_keep, hub, caller.account, bytes(content))
+    sha256 = await run_in_threadpool(_keep, hub, caller.account, content)
     return PlainTextResponse(f"{hub.settings.address}/uploads/{sha256}")
 
 
@@ -54,8 +51,7 @@ def download(hub: TheHub, sha256: str) -> StreamingResponse:
         media_type=media_type,
         headers={
             "Content-Length": str(size),
-            "X-Content-Type-Options": "nosniff",
-            "Content-Security-Policy": "default-src 'none'; sandbox",
+            **SAFE,
             "Cache-Control": "public, max-age=31536000, immutable",
             "ETag": f'"{sha256}"',
         },

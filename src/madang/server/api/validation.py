@@ -4,8 +4,9 @@ from typing import Annotated
 
 from fastapi import Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from madang.server.api.bodies import Body
 from madang.server.repositories.cards import check_card
 from madang.server.repositories.names import TYPES
 from madang.server.routing import Router
@@ -13,18 +14,16 @@ from madang.server.routing import Router
 router = Router(tags=["repositories"])
 
 
-class Card(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
+class Card(Body):
     content: Annotated[str, Field(max_length=8 * 1024 * 1024)]
-    repoType: str = "model"  # noqa: N815 - the protocol's spelling
+    type: Annotated[str, Field(alias="repoType")] = "model"
 
 
 @router.post("/api/validate-yaml")
 def validate(request: Request, card: Card) -> Response:
     """What is wrong with a card: as JSON, or line by line for people (`Accept: text/plain`)."""
     # kinds of repositories that this hub does not have take what a model takes
-    findings = check_card(card.content, card.repoType if card.repoType in TYPES else "model")
+    findings = check_card(card.content, card.type if card.type in TYPES else "model")
     status = 400 if findings.errors else 200
     if "text/plain" in request.headers.get("accept", ""):
         lines = [f"- Error: {message}" for message in findings.errors]

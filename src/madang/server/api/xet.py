@@ -2,16 +2,16 @@
 
 import json
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import IO, Annotated, Any
 
 from fastapi import Depends, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
 
 from madang.server.api.asking import Content, SignedIn, TheHub
-from madang.server.errors import InvalidRequest, NotFound, Refusal
+from madang.server.api.bodies import announced_size, in_pieces_of, pieces
+from madang.server.errors import NotFound, Refusal
 from madang.server.git.refs import resolve
 from madang.server.large_files.xet import deduplication, tickets
 from madang.server.large_files.xet.errors import InvalidShard, InvalidXorb
@@ -24,7 +24,7 @@ from madang.server.large_files.xet.xorbs import LARGEST_BODY
 from madang.server.routing import Router
 
 router = Router(tags=["xet"])
-STORE = "/xet/{generation:piece}/{account:int}"
+STORE = "/xet/{generation:piece}/{account:number}"
 # shards up to this size stay in memory while they arrive
 IN_MEMORY = 1024 * 1024
 PIECE = 1024 * 1024
@@ -82,7 +82,7 @@ async def take_xorb(request: Request, hub: TheHub, asking: WithTicket, hash: str
         raise InvalidXorb(f"the xorb has {announced:,} bytes; the most this hub takes is {LARGEST_BODY:,}.")
     arriving = await run_in_threadpool(ArrivingXorb, hub, from_text(hash))
     try:
-        async for piece in pieces(request):
+        async for piece in in_pieces_of(PIECE, pieces(request)):
             await run_in_threadpool(arriving.feed, piece)
         return {"was_inserted": await run_in_threadpool(arriving.keep, asking)}
     finally:
@@ -139,7 +139,7 @@ async def received_shard(request: Request) -> IO[bytes]:
     shard = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - who reads it closes it
     size = 0
     try:
-        async for piece in pieces(request):
+        async for piece in in_pieces_of(PIECE, pieces(request)):
             size += len(piece)
             if size > LARGEST_SHARD:
                 raise InvalidShard(f"the shard is larger than {LARGEST_SHARD:,} bytes, the most this hub takes.")
@@ -148,28 +148,3 @@ async def received_shard(request: Request) -> IO[bytes]:
         shard.close()
         raise
     return shard
-
-
-async def pieces(request: Request) -> AsyncIterator[bytes]:
-    """The body in pieces of about a megabyte: each costs a change of threads."""
-    waiting: list[bytes] = []
-    size = 0
-    try:
-        async for piece in request.stream():
-            waiting.append(piece)
-            size += len(piece)
-            if size >= PIECE:
-                yield b"".join(waiting)
-                waiting, size = [], 0
-    except ClientDisconnect:
-        raise InvalidRequest("the client went away before it had sent everything.") from None
-    if waiting:
-        yield b"".join(waiting)
-
-
-def announced_size(request: Request) -> int | None:
-    """How many bytes the request says to have. Raises InvalidRequest."""
-    text = request.headers.get("content-length")
-    if text is not None and not (text.isascii() and text.isdigit()):
-        raise InvalidRequest(f"Content-Length is {text[:40]!r}: a number is expected.")
-    return None if text is None else int(text)

@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from madang.server.git.objects import BLOB, FILE_MODE, Entry, GitObject, readable
+from madang.server.git.objects import BLOB, FILE_MODE, FOLDER_MODE, Entry, GitObject, readable
 from madang.server.git.pointers import read_pointer
 from madang.server.git.store import Objects
 from madang.server.git.trees import DEEPEST
@@ -34,10 +34,10 @@ class TooDifferent(Exception):
     """Two texts have so little in common that comparing them line by line would take too long."""
 
 
-def merge_trees(objects: Objects, base: str, ours: str, theirs: str) -> Merge:
-    """Merge the folders `ours` and `theirs`, which both came from `base`. Nothing is stored."""
+def merge_trees(objects: Objects, base: str | None, ours: str, theirs: str | None) -> Merge:
+    """Merge the folders `ours` and `theirs`, which both came from `base`; None is an empty one. Nothing is stored."""
     merging = _Merging(objects)
-    merging.folders("", Entry("", 0o40000, base), Entry("", 0o40000, ours), Entry("", 0o40000, theirs))
+    merging.folders("", *(Entry("", FOLDER_MODE, tree) if tree else None for tree in (base, ours, theirs)))
     merging.result.conflicts.sort()
     return merging.result
 

@@ -76,8 +76,12 @@ class Signature:
         """When, in the zone it was written in. What no calendar has becomes 1970 (year 50000) or UTC (zone +9900)."""
         offset = timedelta(hours=int(self.zone[1:3]), minutes=int(self.zone[3:5]))
         zone = timezone(-offset if self.zone[0] == "-" else offset) if offset < timedelta(days=1) else UTC
-        seconds = self.seconds if 0 <= self.seconds < _LAST_SECOND else 0
-        return datetime.fromtimestamp(seconds, UTC).astimezone(zone)
+        return datetime.fromtimestamp(self.milliseconds / 1000, UTC).astimezone(zone)
+
+    @property
+    def milliseconds(self) -> int:
+        """When, as the hub keeps time. What no calendar has becomes 1970."""
+        return self.seconds * 1000 if 0 <= self.seconds < _LAST_SECOND else 0
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,9 @@ def encode_tree(entries: Iterable[Entry]) -> GitObject:
         for entry in sorted(entries, key=lambda entry: entry.sort_key)
     ]
     return GitObject.of(TREE, b"".join(lines))
+
+
+EMPTY_TREE = encode_tree([])
 
 
 def parse_tree(content: bytes) -> list[Entry]:
@@ -229,6 +236,23 @@ def encode_tag(name: str, commit: str, tagger: Signature, message: str) -> GitOb
     """An annotated tag of a commit."""
     lines = [f"object {commit}", "type commit", f"tag {name}", f"tagger {tagger.encode().decode()}", ""]
     return GitObject.of(TAG, "\n".join([*lines, message.rstrip("\n") + "\n"]).encode("utf-8", "replace"))
+
+
+def named_by(item: GitObject) -> set[str]:
+    """The objects that an object names. Commits of other repositories (submodules) are not among them."""
+    if item.kind == COMMIT:
+        commit = parse_commit(item.content)
+        return {commit.tree, *commit.parents}
+    if item.kind == TREE:
+        return {entry.oid for entry in parse_tree(item.content) if entry.mode != MODULE_MODE}
+    return {parse_tag(item.content)[0]} if item.kind == TAG else set()
+
+
+def files_in(item: GitObject) -> set[str]:
+    """The files that an object names: those in a folder."""
+    if item.kind != TREE:
+        return set()
+    return {entry.oid for entry in parse_tree(item.content) if entry.mode not in (FOLDER_MODE, MODULE_MODE)}
 
 
 def _plain(text: str) -> str:

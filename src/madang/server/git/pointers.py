@@ -6,6 +6,8 @@ from dataclasses import dataclass
 _POINTER = re.compile(
     rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-\S+ [^\n]*\n)*oid sha256:([0-9a-f]{64})\nsize (\d{1,19})\n?"
 )
+# git-lfs uses the same limit
+LONGEST_POINTER = 1024
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Pointer:
 
 def read_pointer(content: bytes) -> Pointer | None:
     """The pointer written in a file; None for any other file."""
-    if len(content) > 1024:
+    if len(content) > LONGEST_POINTER:
         return None
     found = _POINTER.fullmatch(content)
     return None if found is None else Pointer(found.group(1).decode(), int(found.group(2)))

@@ -5,13 +5,15 @@ import re
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from madang.server.errors import Conflict, InvalidRequest, Refusal
+from madang.server.errors import Conflict, InvalidRequest, NotFound, Refusal
 from madang.server.git.objects import COMMIT, TAG, parse_tag
 from madang.server.git.records import refs
 from madang.server.git.store import Objects
 
 MAIN = "refs/heads/main"
 HEADS, TAGS, PULL_REQUESTS, CONVERTS = "refs/heads/", "refs/tags/", "refs/pr/", "refs/convert/"
+# annotated tags of annotated tags: more are not followed
+LONGEST_TAG_CHAIN = 10
 # git-check-ref-format: no control characters, no ` ~^:?*[\`, no `..`, `@{`, `//`, no part that begins with a dot or
 # ends in `.lock`, no dot or slash at the end
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|(^|/)\.|\.lock(/|$)|[./]$|^/|^@$")
@@ -130,6 +132,8 @@ def resolve(connection: Connection, repository_id: int, revision: str) -> str:
 
     Raises RevisionNotFound.
     """
+    if not revision.isprintable():  # no ref is called like this, and databases refuse to look for some signs
+        raise RevisionNotFound(revision)
     objects = Objects(connection, repository_id)
     if revision.startswith("refs/"):
         names = [revision]
@@ -140,7 +144,7 @@ def resolve(connection: Connection, repository_id: int, revision: str) -> str:
     for name in names:
         if name in found:
             return _commit_of(objects, found[name], revision)
-    if re.fullmatch("[0-9a-f]{40}", revision) and objects.present([revision]):
+    if re.fullmatch("[0-9a-f]{40}", revision):
         return _commit_of(objects, revision, revision)
     if re.fullmatch("[0-9a-f]{7,39}", revision):
         commits = objects.starting_with(revision)
@@ -151,8 +155,11 @@ def resolve(connection: Connection, repository_id: int, revision: str) -> str:
 
 def _commit_of(objects: Objects, oid: str, revision: str) -> str:
     """The commit at the end of a chain of annotated tags."""
-    for _ in range(10):
-        item = objects.get(oid)
+    for _ in range(LONGEST_TAG_CHAIN):
+        try:
+            item = objects.get(oid)
+        except NotFound:
+            break
         if item.kind == COMMIT:
             return oid
         if item.kind != TAG:

@@ -17,6 +17,7 @@ from madang.server.errors import NotFound
 from madang.server.git.objects import (
     BLOB,
     COMMIT,
+    FOLDER_MODE,
     TREE,
     Commit,
     Entry,
@@ -27,14 +28,12 @@ from madang.server.git.objects import (
     parse_tree,
     tree_names,
 )
-from madang.server.git.pointers import Pointer, read_pointer
+from madang.server.git.pointers import LONGEST_POINTER, Pointer, read_pointer
 from madang.server.git.records import objects
 
 CACHED_BYTES = 64 * 1024 * 1024
 # the tree of a folder with 100,000 files has 4 MB
 LARGEST_CACHED = 8 * 1024 * 1024
-# a pointer to a large file is shorter than this; git-lfs uses the same limit
-LONGEST_POINTER = 1024
 
 
 class ObjectCache:
@@ -97,11 +96,15 @@ class Objects:
             query = sa.select(objects.c.oid, objects.c.kind, objects.c.data).where(
                 objects.c.repository_id == self.repository_id, objects.c.oid.in_(some)
             )
-            for oid, kind, data in self.connection.execute(query):
-                item = GitObject(kind, zlib.decompress(data), oid)
-                if kind != BLOB or len(item.content) <= LONGEST_POINTER:
-                    CACHE.put(self.repository_id, item)
-                yield item
+            for row in self.connection.execute(query):
+                yield self._unpacked(*row)
+
+    def _unpacked(self, oid: str, kind: int, data: bytes) -> GitObject:
+        """An object as it is kept; what every page needs stays in memory."""
+        item = GitObject(kind, zlib.decompress(data), oid)
+        if kind != BLOB or len(item.content) <= LONGEST_POINTER:
+            CACHE.put(self.repository_id, item)
+        return item
 
     def commit(self, oid: str) -> Commit:
         return parse_commit(self.get(oid, COMMIT).content)
@@ -120,7 +123,7 @@ class Objects:
 
     def find(self, tree: str, path: str) -> Entry | None:
         """What is at `path` below a tree; the tree itself for the empty path."""
-        found = Entry("", 0o40000, tree)
+        found = Entry("", FOLDER_MODE, tree)
         for part in path.split("/") if path else []:
             if not found.is_folder:
                 return None
@@ -133,7 +136,6 @@ class Objects:
     def files(self, oids: Iterable[str]) -> dict[str, FileInfo]:
         """Size and pointer of blobs, reading the content only of those small enough to be pointers."""
         infos: dict[str, FileInfo] = {}
-        small: list[str] = []
         unknown = []
         for oid in dict.fromkeys(oids):
             known = CACHE.get(self.repository_id, oid)
@@ -142,15 +144,12 @@ class Objects:
             else:
                 unknown.append(oid)
         for some in batches(unknown):
-            query = sa.select(objects.c.oid, objects.c.size).where(
+            data = sa.case((objects.c.size <= LONGEST_POINTER, objects.c.data))
+            query = sa.select(objects.c.oid, objects.c.kind, objects.c.size, data).where(
                 objects.c.repository_id == self.repository_id, objects.c.oid.in_(some)
             )
-            for oid, size in self.connection.execute(query):
-                infos[oid] = FileInfo(oid, size)
-                if size <= LONGEST_POINTER:
-                    small.append(oid)
-        for item in self.get_many(small):
-            infos[item.oid] = _info(item)
+            for oid, kind, size, small in self.connection.execute(query):
+                infos[oid] = FileInfo(oid, size) if small is None else _info(self._unpacked(oid, kind, small))
         return infos
 
     def file(self, oid: str) -> FileInfo:

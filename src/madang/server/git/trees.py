@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from madang.server.errors import Unprocessable
-from madang.server.git.objects import FOLDER_MODE, Entry, GitObject, encode_name, encode_tree
+from madang.server.git.objects import EMPTY_TREE, FOLDER_MODE, Entry, GitObject, encode_name, encode_tree
 from madang.server.git.store import Objects
 
 DEEPEST = 200
@@ -61,10 +61,7 @@ def change_tree(objects: Objects, tree: str | None, changes: Mapping[str, Entry 
         folder.files[name] = entry
     made: list[GitObject] = []
     top = _changed(objects, tree, root, made)
-    if top is None:
-        empty = encode_tree([])
-        return empty.oid, [*made, empty]
-    return top, made
+    return (EMPTY_TREE.oid, [*made, EMPTY_TREE]) if top is None else (top, made)
 
 
 def _changed(objects: Objects, tree: str | None, folder: _Folder, made: list[GitObject]) -> str | None:

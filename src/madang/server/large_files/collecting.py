@@ -12,7 +12,8 @@ from sqlalchemy.engine import Connection
 
 from madang.server.clock import now
 from madang.server.database import batches, insert_new
-from madang.server.git.objects import COMMIT, MODULE_MODE, TAG, TREE, parse_commit, parse_tag, parse_tree
+from madang.server.git.objects import files_in
+from madang.server.git.reachable import reachable
 from madang.server.git.refs import list_refs
 from madang.server.git.store import Objects
 from madang.server.hub import Hub
@@ -81,24 +82,11 @@ def reachable_contents(connection: Connection, repository_id: int) -> Iterator[s
     """The SHA-256 of the large files in all commits that the refs lead to; one may come more than once."""
     objects = Objects(connection, repository_id)
     seen: set[str] = set()
-    waiting = {target for _, target in list_refs(connection, repository_id)}
-    while waiting:
-        seen |= waiting
-        found: set[str] = set()
-        for item in objects.get_many(waiting):
-            if item.kind == COMMIT:
-                commit = parse_commit(item.content)
-                found.update((commit.tree, *commit.parents))
-            elif item.kind == TAG:
-                found.add(parse_tag(item.content)[0])
-            elif item.kind == TREE:
-                found.update(entry.oid for entry in parse_tree(item.content) if entry.is_folder)
-                files = [e.oid for e in parse_tree(item.content) if not e.is_folder and e.mode != MODULE_MODE]
-                fresh = [oid for oid in files if oid not in seen]
-                seen.update(fresh)
-                infos = objects.files(fresh).values()
-                yield from (info.pointer.sha256 for info in infos if info.pointer is not None)
-        waiting = found - seen
+    for item in reachable(objects, (target for _, target in list_refs(connection, repository_id))):
+        fresh = files_in(item) - seen
+        seen |= fresh
+        infos = objects.files(fresh).values()
+        yield from (info.pointer.sha256 for info in infos if info.pointer is not None)
 
 
 def _unused(older_than: int) -> sa.ColumnElement[bool]:

@@ -10,12 +10,17 @@ from dataclasses import asdict, dataclass
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from madang.server.accounts.caller import Caller, Right
+from madang.server.accounts.finding import ACCOUNT
+from madang.server.accounts.finding import from_row as account_from_row
 from madang.server.accounts.records import accounts
-from madang.server.errors import Conflict, Forbidden, InvalidRequest, NotFound
+from madang.server.errors import Conflict, Forbidden, InvalidRequest, NotFound, Refusal
 from madang.server.hub import Hub
 from madang.server.large_files import service
 from madang.server.large_files.collecting import PARTS
+from madang.server.repositories.access import Found, check_content, right_of
 from madang.server.repositories.records import repositories
+from madang.server.repositories.repository import COLUMNS, from_row
 from madang.server.storage.blobs import BlobStore, blob_key
 
 TICKET_SECONDS = 24 * 3600
@@ -70,24 +75,42 @@ def read_upload(hub: Hub, ticket: str) -> Upload:
 
 
 def check_still_allowed(connection: Connection, upload: Upload) -> None:
-    """Raises Forbidden when the account was closed or the repository deleted or disabled since the ticket was given."""
-    account = sa.select(accounts.c.id).where(accounts.c.id == upload.account_id, accounts.c.disabled.is_(False))
-    repository = sa.select(repositories.c.id).where(
-        repositories.c.id == upload.repository_id, repositories.c.disabled.is_(False)
-    )
-    if connection.scalar(account) is None or connection.scalar(repository) is None:
-        raise Forbidden("this upload is allowed no more: its account or its repository was closed.")
+    """Raises Forbidden when the account was closed or may no longer read the repository, or when that was deleted."""
+    _check_reader(connection, upload.repository_id, upload.account_id)
 
 
-def download_ticket(hub: Hub, repository_id: int, sha256: str) -> str:
-    """Who has it may read this file of a repository until it ends."""
-    return hub.signer.sign("lfs-download", DOWNLOAD_SECONDS, repository_id=repository_id, sha256=sha256)
+def _check_reader(connection: Connection, repository_id: int, account_id: int | None) -> None:
+    """What was allowed when a ticket was given must be so when it is used. Raises Forbidden."""
+    over = Forbidden("this address is no longer valid: its account or its repository was closed to it.")
+    row = connection.execute(sa.select(*COLUMNS).where(repositories.c.id == repository_id)).first()
+    account = None
+    if account_id is not None:
+        account = connection.execute(sa.select(*ACCOUNT).where(accounts.c.id == account_id)).first()
+        if account is None or account_from_row(account).disabled:
+            raise over
+    if row is None:
+        raise over
+    caller, repository = Caller(account_from_row(account) if account is not None else None), from_row(row)
+    right = right_of(connection, caller, repository)
+    if right < Right.READ:
+        raise over
+    try:
+        check_content(connection, caller, Found(repository, right))
+    except Refusal:
+        raise over from None
+
+
+def download_ticket(hub: Hub, repository_id: int, sha256: str, account_id: int | None) -> str:
+    """Who has it may read this file of a repository until it ends, as long as that account (None: anybody) may."""
+    facts = {"repository_id": repository_id, "sha256": sha256, "account_id": account_id}
+    return hub.signer.sign("lfs-download", DOWNLOAD_SECONDS, **facts)
 
 
 def read_download(hub: Hub, ticket: str) -> tuple[str, int]:
     """SHA-256 and size of the file of a ticket. Raises Forbidden, and NotFound when the repository has it no more."""
     facts = hub.signer.read("lfs-download", ticket)
     with hub.database.read() as connection:
+        _check_reader(connection, facts["repository_id"], facts["account_id"])
         size = service.known(connection, facts["repository_id"], facts["sha256"], None)
     if size is None:
         raise NotFound("the repository does not have this file any more.")

@@ -8,17 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from madang.server.database import batches
-from madang.server.git.objects import (
-    BLOB,
-    COMMIT,
-    MODULE_MODE,
-    TAG,
-    TREE,
-    GitObject,
-    parse_commit,
-    parse_tag,
-    parse_tree,
-)
+from madang.server.git.objects import BLOB, GitObject, named_by
 from madang.server.git.pointers import read_pointer
 from madang.server.git.records import refs
 from madang.server.git.store import Objects
@@ -75,22 +65,12 @@ def _check_repository(connection: Connection, identity: int, place: str) -> Iter
             if GitObject.of(item.kind, item.content).oid != item.oid:
                 yield Problem(place, f"object {item.oid} holds other bytes than its name says.")
                 continue
-            waiting.update(_named_by(item) - seen)
+            waiting.update(named_by(item) - seen)
             pointer = read_pointer(item.content) if item.kind == BLOB else None
             if pointer is not None and pointer.sha256 not in brought:
                 yield Problem(place, f"the large file {pointer.sha256} was never brought to it.")
         for oid in set(some) - found:
             yield Problem(place, f"object {oid} is missing.")
-
-
-def _named_by(item: GitObject) -> set[str]:
-    """The objects an object names."""
-    if item.kind == COMMIT:
-        commit = parse_commit(item.content)
-        return {commit.tree, *commit.parents}
-    if item.kind == TREE:
-        return {entry.oid for entry in parse_tree(item.content) if entry.mode != MODULE_MODE}
-    return {parse_tag(item.content)[0]} if item.kind == TAG else set()
 
 
 def _check_large_files(hub: Hub, *, deep: bool, progress: Callable[[str, int, int], None]) -> Iterator[Problem]:

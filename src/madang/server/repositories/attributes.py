@@ -2,18 +2,23 @@
 
 The patterns are those of git's documentation (gitignore, gitattributes). They come from whoever may write to a
 repository, and they are matched without regular expressions: `*a*a*a*a*b` costs no more than its length times the
-name's, where a regular expression could keep the hub busy for hours.
+name's, where a regular expression could keep the hub busy for hours. What all patterns of a file may cost together is
+limited too.
 """
 
 import re
 import string
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Generic, TypeVar
 
 from madang.server.errors import InvalidRequest
 
 MOST_PATTERNS = 1000  # with wildcards; plain paths are looked up, any number of them costs nothing
+# what comparing with the patterns of one file may cost at first, and what each path adds: ordinary ones need a tenth
+STEPS, STEPS_OF_A_PATH = 2_000_000, 5_000
+MOST_IN_BRACKETS = 100
 LARGE: Final = "filter=lfs diff=lfs merge=lfs -text"
 
 Says = TypeVar("Says")
@@ -33,15 +38,39 @@ _CLASSES: dict[str, Test] = {
     "xdigit": lambda sign: sign in string.hexdigits,
 }
 
+class Steps:
+    """How much may still be compared; whoever writes patterns decides what they cost."""
+
+    def __init__(self, left: int = STEPS) -> None:
+        self.left = left
+
+    def take(self, count: int) -> None:
+        """Raises InvalidRequest when none are left."""
+        self.left -= count
+        if self.left < 0:
+            raise InvalidRequest("the patterns take too long to compare with these paths. Write fewer or simpler ones.")
+
+
 # One part of a pattern: characters, tests of one character, and None for `*`.
 Part = tuple[str | Test | None, ...]
 
 
 @dataclass(frozen=True)
 class Glob:
-    """A pattern, taken apart. `parts` has None for `**`."""
+    """A pattern, taken apart. `parts` has None for `**`. `weight` is what comparing one character costs at most."""
 
     parts: tuple[Part | None, ...]
+    weight: int = 1
+
+    @cached_property
+    def ending(self) -> str:
+        """What every name that fits ends with: by this most are told apart at once."""
+        signs: list[str] = []
+        for sign in reversed(self.parts[-1] or ()):
+            if not isinstance(sign, str):
+                break
+            signs.append(sign)
+        return "".join(reversed(signs))
 
     @property
     def plain(self) -> str | None:
@@ -53,8 +82,16 @@ class Glob:
             names.append("".join(sign for sign in part if isinstance(sign, str)))
         return "/".join(names)
 
-    def fits(self, path: list[str]) -> bool:
-        return _fits(self.parts, path, lambda part, name: part is not None and _fits(part, name, _same))
+    def fits(self, path: list[str], steps: Steps | None = None) -> bool:
+        """Raises InvalidRequest when it takes more than `steps`."""
+        if not path[-1].endswith(self.ending):
+            return False
+        left = Steps() if steps is None else steps
+
+        def same(part: Part | None, name: str) -> bool:
+            return part is not None and _fits(part, name, _same, left, self.weight)
+
+        return _fits(self.parts, path, same, left)
 
 
 def glob(pattern: str) -> Glob | None:
@@ -73,7 +110,8 @@ def glob(pattern: str) -> Glob | None:
         if not part:
             return None
         parts.append(part)
-    return Glob(tuple(parts))
+    brackets = (sign.weight for part in parts for sign in part or () if isinstance(sign, Bracket))
+    return Glob(tuple(parts), max(brackets, default=1))
 
 
 def _part(text: str) -> Part | None:
@@ -104,6 +142,23 @@ def _part(text: str) -> Part | None:
     return tuple(found)
 
 
+@dataclass(frozen=True)
+class Bracket:
+    """The test that `[…]` stands for."""
+
+    ranges: tuple[tuple[str, str], ...]
+    tests: tuple[Test, ...]
+    negated: bool
+
+    @property
+    def weight(self) -> int:
+        return 1 + len(self.ranges) + len(self.tests)
+
+    def __call__(self, sign: str) -> bool:
+        found = any(low <= sign <= high for low, high in self.ranges) or any(test(sign) for test in self.tests)
+        return found != self.negated
+
+
 def _bracket(text: str, place: int) -> tuple[Test, int] | None:
     """The test that `[…]` stands for, and where it ends; None when it does not."""
     negated = text[place : place + 1] in ("!", "^")
@@ -127,12 +182,9 @@ def _bracket(text: str, place: int) -> tuple[Test, int] | None:
         ranges.append((low, high))
     if place >= len(text):
         return None
-
-    def test(sign: str) -> bool:
-        found = any(low <= sign <= high for low, high in ranges) or any(test(sign) for test in tests)
-        return found != negated
-
-    return test, place + 1
+    if len(ranges) + len(tests) > MOST_IN_BRACKETS:
+        raise InvalidRequest(f"a pattern has more than {MOST_IN_BRACKETS} characters within brackets. Shorten it.")
+    return Bracket(tuple(ranges), tuple(tests), negated), place + 1
 
 
 def _bracket_sign(text: str, place: int) -> tuple[str, int]:
@@ -146,7 +198,13 @@ def _same(wanted: "str | Test | Part | None", sign: str) -> bool:
     return wanted == sign if isinstance(wanted, str) else callable(wanted) and wanted(sign)
 
 
-def _fits(pattern: tuple, items: "str | list[str]", same: Callable) -> bool:  # type: ignore[type-arg]
+def _fits(
+    pattern: tuple,  # type: ignore[type-arg]
+    items: "str | list[str]",
+    same: Callable,  # type: ignore[type-arg]
+    steps: Steps,
+    weight: int = 1,
+) -> bool:
     """Whether `items` are what `pattern` says, where None stands for any number of them.
 
     Going back to the last None only is enough, and keeps this at length times length.
@@ -154,6 +212,7 @@ def _fits(pattern: tuple, items: "str | list[str]", same: Callable) -> bool:  # 
     at = item = 0
     after, resumed = -1, 0
     while item < len(items):
+        steps.take(weight)
         if at < len(pattern) and pattern[at] is None:
             at += 1
             after, resumed = at, item
@@ -176,6 +235,7 @@ class Patterns(Generic[Says]):
         self._plain: dict[str, list[tuple[int, Says]]] = {}
         self._wild: list[tuple[int, Glob, Says]] = []
         self._count = 0
+        self._steps = Steps()
 
     def add(self, pattern: str, says: Says) -> None:
         made = glob(pattern)
@@ -191,13 +251,14 @@ class Patterns(Generic[Says]):
         self._wild.append((self._count, made, says))
 
     def that_fit(self, path: str) -> Iterator[Says]:
-        """What the patterns that fit say, the last one first."""
+        """What the patterns that fit say, the last one first. Raises InvalidRequest when finding out takes too long."""
+        self._steps.left += STEPS_OF_A_PATH
         names = path.split("/")
         plain = self._plain.get(path, [])[::-1]
         for order, pattern, says in reversed(self._wild):
             while plain and plain[0][0] > order:
                 yield plain.pop(0)[1]
-            if pattern.fits(names):
+            if pattern.fits(names, self._steps):
                 yield says
         for _, says in plain:
             yield says

@@ -9,7 +9,7 @@ from madang.server.accounts.caller import Account
 from madang.server.errors import Conflict, Forbidden
 from madang.server.git.commits import commit_tree
 from madang.server.git.merging import merge_trees
-from madang.server.git.objects import Commit, encode_tag, encode_tree
+from madang.server.git.objects import Commit, encode_tag
 from madang.server.git.refs import (
     CONVERTS,
     HEADS,
@@ -188,7 +188,7 @@ def revert(
         raise RevisionNotFound(branch)
     undone = resolve(connection, repository.id, revision)
     commit = objects.commit(undone)
-    before = objects.commit(commit.parents[0]).tree if commit.parents else _empty_tree(objects)
+    before = objects.commit(commit.parents[0]).tree if commit.parents else None
     merge = merge_trees(objects, commit.tree, objects.commit(head).tree, before)
     if merge.conflicts:
         raise CannotRevert(merge.conflicts)
@@ -201,9 +201,3 @@ def revert(
     oid = commit_tree(connection, repository.id, ref, head, tree, author=signature(author), message=text)
     after_change(connection, repository, {ref: oid}, author=author)
     return oid
-
-
-def _empty_tree(objects: Objects) -> str:
-    empty = encode_tree([])
-    objects.put([empty])
-    return empty.oid

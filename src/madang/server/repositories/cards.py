@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,9 @@ LONGEST_WORD = 96
 # of all values, those that aliases repeat counted each time; and how deep they are nested
 MOST_VALUES = 200_000
 DEEPEST = 40
+# YAML counts `1:30:00` to the base of 60: half a megabyte of that takes half a minute
+LONGEST_NUMBER = 1000
+_NUMBER = re.compile(r"[-+\d_:.\s]+")
 
 LICENSES = (
     *("apache-2.0", "mit", "openrail", "bigscience-openrail-m", "creativeml-openrail-m", "bigscience-bloom-rail-1.0"),
@@ -120,6 +124,8 @@ def _check_size(source: str, loader: Any) -> None:
                 raise UnreadableCard(f"the alias *{event.anchor} names nothing, or what it stands in")
             count += sizes[event.anchor]
         elif isinstance(event, yaml.ScalarEvent):
+            if len(event.value) > LONGEST_NUMBER and _NUMBER.fullmatch(event.value):
+                raise UnreadableCard(f"the front matter has a number of more than {LONGEST_NUMBER} digits")
             count += 1
             if event.anchor is not None:
                 sizes[event.anchor] = 1

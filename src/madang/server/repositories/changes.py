@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from madang.server.accounts.caller import Account, Caller, Right
@@ -18,12 +19,13 @@ from madang.server.git.store import Objects
 from madang.server.hub import Hub
 from madang.server.large_files import service as large_files
 from madang.server.repositories import service
-from madang.server.repositories.access import Found, refusal
+from madang.server.repositories.access import Found, check_content, refusal, right_of
 from madang.server.repositories.attributes import Attributes, large_line
-from madang.server.repositories.errors import EntryNotFound
+from madang.server.repositories.errors import EntryNotFound, RepositoryNotFound
 from madang.server.repositories.locking import lock
 from madang.server.repositories.paths import check_path
-from madang.server.repositories.repository import Repository
+from madang.server.repositories.records import repositories
+from madang.server.repositories.repository import COLUMNS, Repository, from_row
 
 PIECE = 1024 * 1024
 MOST_STEPS = 100_000
@@ -110,6 +112,19 @@ def check_may_commit(
             pushes.check_push(connection, caller, found, revision)
             return
     raise Forbidden(refusal(caller, repository, Right.WRITE))
+
+
+def check_still_may_commit(
+    connection: Connection, caller: Caller, repository: Repository, revision: str, *, pull_request: bool
+) -> None:
+    """The same for a repository that was found before. Raises RepositoryNotFound when the caller sees it no more."""
+    row = connection.execute(sa.select(*COLUMNS).where(repositories.c.id == repository.id)).first()
+    right = Right.NONE if row is None else right_of(connection, caller, from_row(row))
+    if row is None or right < Right.READ:
+        raise RepositoryNotFound(signed_in=caller.signed_in)
+    found = Found(from_row(row), right)
+    check_content(connection, caller, found)
+    check_may_commit(connection, caller, found, revision, pull_request=pull_request)
 
 
 class Draft:

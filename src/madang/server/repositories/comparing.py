@@ -61,7 +61,7 @@ def _described(oid: str, commit: Commit, names: list[str], *, formatted: bool) -
         "title": commit.title,
         "message": commit.description,
         "authors": [{"user": name} for name in names],
-        "date": iso(int(commit.committer.moment.timestamp()) * 1000),
+        "date": iso(commit.committer.milliseconds),
         "parents": list(commit.parents),
     }
     if formatted:

@@ -135,7 +135,7 @@ def _at(connection: Connection, repository: Repository, commit: str, fields: Ite
     objects = Objects(connection, repository.id)
     change = objects.commit(commit)
     contents = facts.read(objects, change.tree, repository.type)
-    told = {"cardData": contents.card, "lastModified": iso(int(change.committer.moment.timestamp()) * 1000)}
+    told = {"cardData": contents.card, "lastModified": iso(change.committer.milliseconds)}
     if repository.type == "model":
         told["config"] = contents.config
     return {name: value for name, value in told.items() if name in set(fields)}

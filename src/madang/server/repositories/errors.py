@@ -1,6 +1,10 @@
 """Why something cannot be done with a repository."""
 
-from madang.server.errors import Conflict, Forbidden, NotFound, Refusal
+from madang.server.errors import Conflict, Forbidden, InvalidRequest, NotFound, Refusal
+
+
+class InvalidName(InvalidRequest):
+    """No account, or no repository, can be called so."""
 
 
 class RepositoryNotFound(Refusal):

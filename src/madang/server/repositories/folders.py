@@ -119,6 +119,6 @@ def changed_last(objects: Objects, commit: str, paths: Iterable[str]) -> dict[st
     for folder, names in folders.items():
         for name, oid in last_changes(objects, commit, folder, names, effort).items():
             change = objects.commit(oid)
-            date = iso(int(change.committer.moment.timestamp()) * 1000)
+            date = iso(change.committer.milliseconds)
             answer[f"{folder}/{name}" if folder else name] = {"id": oid, "title": change.title, "date": date}
     return answer

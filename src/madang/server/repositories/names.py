@@ -2,7 +2,7 @@
 
 import re
 
-from madang.server.errors import InvalidRequest
+from madang.server.repositories.errors import InvalidName
 
 TYPES = ("model", "dataset", "space")
 PLURALS = {"model": "models", "dataset": "datasets", "space": "spaces"}
@@ -35,16 +35,16 @@ RULE = (
 
 
 def check_name(name: str) -> None:
-    """Raises InvalidRequest for what no account can be called, and no repository that is named without an owner."""
+    """Raises InvalidName for what no account can be called, and no repository that is named without an owner."""
     _check(name, RESERVED)
 
 
 def check_repository_name(name: str) -> None:
-    """Raises InvalidRequest for what no repository can be called, its owner's name not included."""
+    """Raises InvalidName for what no repository can be called, its owner's name not included."""
     _check(name, FOLLOWING)
 
 
 def _check(name: str, taken: frozenset[str]) -> None:
     fits = _NAME.fullmatch(name) and "--" not in name and ".." not in name
     if not fits or name.lower().endswith((".git", ".ipynb")) or name.lower() in taken:
-        raise InvalidRequest(f"{name[:100]!r} cannot be a name here: {RULE}.")
+        raise InvalidName(f"{name[:100]!r} cannot be a name here: {RULE}.")

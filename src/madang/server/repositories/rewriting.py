@@ -12,10 +12,11 @@ from madang.server.database import batches
 from madang.server.errors import Unprocessable
 from madang.server.git.diffs import changed_files
 from madang.server.git.history import history_page
-from madang.server.git.objects import BLOB, COMMIT, TAG, Commit, Entry, GitObject, encode_tag, encode_tree, parse_tag
+from madang.server.git.objects import BLOB, COMMIT, EMPTY_TREE, TAG, Commit, Entry, encode_tag, encode_tree, parse_tag
+from madang.server.git.pointers import LONGEST_POINTER
 from madang.server.git.records import objects as git_objects
 from madang.server.git.refs import HEADS, MAIN, PULL_REQUESTS, commits_of, list_refs, move_ref
-from madang.server.git.store import LONGEST_POINTER, Objects
+from madang.server.git.store import Objects
 from madang.server.git.trees import DEEPEST, walk
 from madang.server.large_files.records import blobs, repository_blobs
 from madang.server.large_files.service import forget
@@ -208,9 +209,8 @@ class _Rewriting:
         parents = tuple(self.commits[parent] for parent in commit.parents)
         tree = self.tree(commit.tree)
         if tree is None:
-            empty = encode_tree([])
-            self.objects.put([empty])
-            tree = empty.oid
+            self.objects.put([EMPTY_TREE])
+            tree = EMPTY_TREE.oid
         if (tree, parents) == (commit.tree, commit.parents):
             return oid
         new = Commit(tree, parents, commit.author, commit.committer, commit.message).encode()
@@ -227,7 +227,7 @@ class _Rewriting:
                 new = self.tree(entry.oid, depth + 1) if entry.is_folder else entry.oid
                 if new is not None and new not in self.unwanted:
                     kept.append(Entry(entry.name, entry.mode, new))
-            made: GitObject = encode_tree(kept)
+            made = encode_tree(kept)
             if made.oid != oid:
                 self.objects.put([made] if kept else [])
             self.trees[oid] = made.oid if kept or made.oid == oid else None

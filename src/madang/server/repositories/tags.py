@@ -1,7 +1,7 @@
 """The tags of a repository: what its card says and what its files are, in the words that searches use."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,19 +11,20 @@ from madang.server.repositories.values import text, texts
 MOST_TAGS = 2000
 REGION = "region:us"  # clients' lists know no other word for "at home"
 
-# files by which the formats of weights are known
+# how files are called, from their beginning and at their end, by which the formats of weights are known
 _WEIGHTS = (
-    ("pytorch", re.compile(r"(.*/)?(pytorch_model.*\.bin|.*\.pt|.*\.pth)")),
-    ("tf", re.compile(r"(.*/)?tf_model.*\.h5")),
-    ("jax", re.compile(r"(.*/)?flax_model.*\.msgpack")),
-    ("rust", re.compile(r"(.*/)?rust_model\.ot")),
-    ("coreml", re.compile(r"(.*/)?.*\.(mlmodel|mlpackage/.*)")),
-    ("onnx", re.compile(r".*\.onnx")),
-    ("openvino", re.compile(r"(.*/)?openvino_model.*\.xml")),
-    ("tensorboard", re.compile(r"(.*/)?events\.out\.tfevents\..*")),
-    ("tflite", re.compile(r".*\.tflite")),
-    ("safetensors", re.compile(r".*\.safetensors")),
-    ("gguf", re.compile(r".*\.gguf")),
+    ("pytorch", "pytorch_model", (".bin",)),
+    ("pytorch", "", (".pt", ".pth")),
+    ("tf", "tf_model", (".h5",)),
+    ("jax", "flax_model", (".msgpack",)),
+    ("rust", "rust_model.ot", (".ot",)),
+    ("coreml", "", (".mlmodel", ".mlpackage")),
+    ("onnx", "", (".onnx",)),
+    ("openvino", "openvino_model", (".xml",)),
+    ("tensorboard", "events.out.tfevents.", ("",)),
+    ("tflite", "", (".tflite",)),
+    ("safetensors", "", (".safetensors",)),
+    ("gguf", "", (".gguf",)),
 )
 # a file at the top by which a library is known
 _LIBRARIES = (
@@ -110,7 +111,10 @@ def model_tags(contents: Contents, library: str | None, task: str | None) -> lis
     """Library, formats, model type, task, the card's tags, languages, datasets, papers, base models, licence."""
     card = contents.card
     found = [library] if library else []
-    found += [tag for tag, files in _WEIGHTS if any(files.fullmatch(path) for path in contents.files)]
+    names = set(_names(contents.files))
+    for tag, start, ends in _WEIGHTS:
+        if any(name.startswith(start) and name.endswith(ends) for name in names):
+            found.append(tag)
     found += [tag for tag in (contents.model_type, task) if tag]
     found += texts(card.get("tags", []))
     if (contents.config.get("tokenizer_config") or {}).get("chat_template") or "chat_template.jinja" in contents.files:
@@ -125,6 +129,15 @@ def model_tags(contents: Contents, library: str | None, task: str | None) -> lis
     if card.get("model-index"):
         found.append("model-index")
     return _each_once([*found, REGION])
+
+
+def _names(files: Iterable[str]) -> Iterator[str]:
+    """What files are called, without their folders; of a Core ML package, which is a folder, its name."""
+    for path in files:
+        yield path.rpartition("/")[2]
+        package, found, _ = path.partition(".mlpackage/")
+        if found:
+            yield package.rpartition("/")[2] + ".mlpackage"
 
 
 def base_models(contents: Contents) -> list[str]:

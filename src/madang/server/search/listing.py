@@ -29,7 +29,7 @@ from madang.server.search.walking import (
 # A search walks so far before it asks the index: a word that many repositories have is found on the way.
 TESTED_FIRST = 400
 # So many proposals of an index are tested one by one; when there are more, a walk meets them soon enough.
-MOST_PROPOSALS = 4000
+MOST_PROPOSALS = 2000
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,22 @@ def page(connection: Connection, caller: Caller, question: Question) -> Page:
 def _walk(connection: Connection, sources: list[Source], question: Question) -> Walked:
     """Along the order, by the index of the full text, or by a range of sizes: whichever is short."""
     enough = max(MOST_TESTED, 4 * question.limit)
+    size = sum(source.size for source in sources)
     asked: dict[str, Any] = {"order": question.order, "after": question.after, "limit": question.limit}
-    if sum(source.size for source in sources) > TESTED_FIRST and (question.names or question.words):
-        walked = walk(connection, sources, tested=max(TESTED_FIRST, 2 * question.limit), **asked)
+    among = None
+    if size > TESTED_FIRST and (question.names or question.words):
+        first = max(TESTED_FIRST, 2 * question.limit)
+        walked = walk(connection, sources, tested=first, **asked)
         if len(walked.places) == question.limit or walked.stop is None:
             return walked
-    among = proposals(connection, question) if sum(source.size for source in sources) > enough else None
+        if len(walked.places) * enough >= question.limit * first:
+            # at this rate the page fills before the walk ends
+            return walk(connection, sources, tested=enough, **asked)
+    if size > enough:
+        among = proposals(connection, question)
+    if among is not None and question.limit * size < len(among) ** 2:
+        # so many answers that a walk fills the page sooner than all of them could be tested
+        among = None
     return walk(connection, sources, tested=enough, among=among, **asked)
 
 

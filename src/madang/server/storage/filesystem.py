@@ -1,13 +1,12 @@
 """Large files in a folder."""
 
-import errno
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from madang.server.errors import NotFound, StorageFull
+from madang.server.errors import NotFound, StorageFull, is_full
 from madang.server.storage.blobs import BlobStore, BlobWriter
 
 PIECE = 1024 * 1024
@@ -147,6 +146,4 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _explained(error: OSError) -> Exception:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return StorageFull("the disk of this hub is full. Nothing was kept; ask its administrator for more room.")
-    return error
+    return StorageFull() if is_full(error) else error

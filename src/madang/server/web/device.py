@@ -21,7 +21,7 @@ def ask(request: Request, hub: TheHub, caller: Person, code: str = "") -> Respon
         with hub.database.read() as connection:
             login = devices.waiting(connection, code)
     except LinkOver as error:
-        return page(request, caller, "device.html", login=None, code=code[:20], error=error, status=error.status)
+        return page(request, caller, "device.html", login=None, code=code[:20], error=error)
     return page(request, caller, "device.html", login=login, code=login.user_code)
 
 

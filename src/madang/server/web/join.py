@@ -1,19 +1,16 @@
 """Making an account: by oneself where the hub is open, else by invitation."""
 
-from typing import Any
-
 from fastapi import Request, Response
 
 from madang.server.accounts import links, passwords, users
 from madang.server.accounts.caller import Caller
 from madang.server.accounts.errors import AccountExists, SignUpRefused, TooManyAttempts, WeakPassword
-from madang.server.accounts.sessions import begin_session
 from madang.server.api.asking import AnyCaller, TheHub, client_address
 from madang.server.errors import InvalidRequest
 from madang.server.hub import Hub
 from madang.server.repositories.names import check_name
 from madang.server.routing import Router
-from madang.server.web.pages import Page, PageForm, page, signed_in
+from madang.server.web.pages import Page, PageForm, begin_session, page, signed_in
 
 router = Router(route_class=Page, include_in_schema=False)
 
@@ -21,7 +18,7 @@ router = Router(route_class=Page, include_in_schema=False)
 @router.get("/join/{secret:piece}")
 @router.get("/join")
 def ask(request: Request, hub: TheHub, caller: AnyCaller, secret: str = "") -> Response:
-    return page(request, caller, "join.html", first=_check(hub, secret), name="", email="", action=request.url.path)
+    return page(request, caller, "join.html", first=_check(hub, secret), name="", email="")
 
 
 @router.post("/join/{secret:piece}")
@@ -36,14 +33,7 @@ def join(request: Request, hub: TheHub, caller: AnyCaller, form: PageForm, secre
         kept = passwords.prepare(form.get("password", ""), name)
         begun = _make(request, hub, secret, name, email, kept)
     except (AccountExists, InvalidRequest, WeakPassword, TooManyAttempts) as error:
-        values: dict[str, Any] = {
-            "first": first,
-            "name": name,
-            "email": email,
-            "action": request.url.path,
-            "error": error,
-        }
-        return page(request, caller, "join.html", status=error.status, headers=error.headers, **values)
+        return page(request, caller, "join.html", first=first, name=name, email=email, error=error)
     return signed_in(request, begun, "/settings/tokens")
 
 
@@ -67,5 +57,4 @@ def _make(request: Request, hub: Hub, secret: str, name: str, email: str, kept: 
             account = links.join_by(connection, secret, name, kept, email=email, address=address)
         else:
             account = users.create_user(connection, Caller(address=address), name, email=email, password=kept)
-        agent = request.headers.get("user-agent", "")
-        return begin_session(connection, account, agent=agent, address=address)
+        return begin_session(request, connection, account)

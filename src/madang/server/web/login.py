@@ -3,11 +3,22 @@
 from fastapi import Request, Response
 
 from madang.server.accounts.errors import SignInRefused, TooManyAttempts
-from madang.server.accounts.sessions import begin_session, end_session
+from madang.server.accounts.sessions import end_session
 from madang.server.accounts.sign_in import sign_in
-from madang.server.api.asking import AnyCaller, TheHub, client_address, session_cookie
+from madang.server.api.asking import AnyCaller, TheHub, client_address
 from madang.server.routing import Router
-from madang.server.web.pages import HOME, Page, PageForm, Person, go, page, safe_path, signed_in
+from madang.server.web.pages import (
+    HOME,
+    Page,
+    PageForm,
+    Person,
+    begin_session,
+    go,
+    page,
+    safe_path,
+    signed_in,
+    signed_out,
+)
 
 router = Router(route_class=Page, include_in_schema=False)
 
@@ -25,13 +36,9 @@ def enter(request: Request, hub: TheHub, caller: AnyCaller, form: PageForm) -> R
     try:
         account = sign_in(hub.database, request.app.state.sign_in_attempts, name, form.get("password", ""), address)
     except (SignInRefused, TooManyAttempts) as error:
-        headers = error.headers
-        return page(
-            request, caller, "login.html", next=path, name=name, error=error, status=error.status, headers=headers
-        )
+        return page(request, caller, "login.html", next=path, name=name, error=error)
     with hub.database.write() as connection:
-        agent = request.headers.get("user-agent", "")
-        secret = begin_session(connection, account, agent=agent, address=address)
+        secret = begin_session(request, connection, account)
     return signed_in(request, secret, path)
 
 
@@ -41,6 +48,4 @@ def leave(request: Request, hub: TheHub, caller: Person, form: PageForm) -> Resp
     assert caller.session is not None
     with hub.database.write() as connection:
         end_session(connection, caller, caller.account, caller.session)
-    answer = go(HOME)
-    answer.delete_cookie(session_cookie(hub), path="/", secure=request.url.scheme == "https", httponly=True)
-    return answer
+    return signed_out(request)

@@ -10,10 +10,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from sqlalchemy.engine import Connection
 
-from madang.server.accounts.caller import Caller
+from madang.server.accounts import passwords, sessions
+from madang.server.accounts.caller import Account, Caller
 from madang.server.api import forms
-from madang.server.api.asking import AnyCaller, check_same_origin, session_cookie, the_hub
+from madang.server.api.asking import AnyCaller, check_same_origin, client_address, session_cookie, the_hub
 from madang.server.clock import iso
 from madang.server.errors import Forbidden, InvalidRequest, Refusal
 from madang.server.hub import Hub
@@ -46,6 +48,10 @@ class SignInFirst(Refusal):
     status = 401
 
 
+class FormOfAnotherSession(Forbidden):
+    """The page it stands on was opened before somebody else signed in, or was made by somebody else."""
+
+
 class Page(APIRoute):
     """A route whose refusals are pages too: `Router(route_class=Page)`."""
 
@@ -60,12 +66,22 @@ class Page(APIRoute):
                 wanted = f"?next={quote(here, safe='/')}" if request.method == "GET" else ""
                 return RedirectResponse(f"/login{wanted}", 303, {"Cache-Control": "no-store"})
             except Refusal as error:
-                return page(request, None, "refused.html", error=error, status=error.status, headers=error.headers)
+                return refused(request, error)
             except RequestValidationError:
-                refusal = InvalidRequest("The form holds something this page has no use for.")
-                return page(request, None, "refused.html", error=refusal, status=400)
+                return refused(request, InvalidRequest("The form holds something this page has no use for."))
 
         return answer
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a person reads the answer: browsers ask for HTML, programs for anything."""
+    asks = "text/html" in request.headers.get("accept", "")
+    return asks and request.method == "GET" and not request.url.path.startswith("/api/")
+
+
+def refused(request: Request, error: Refusal) -> HTMLResponse:
+    """The page that tells a person what did not work."""
+    return page(request, getattr(request.state, "caller", None), "refused.html", error=error)
 
 
 def page(
@@ -73,11 +89,11 @@ def page(
     caller: Caller | None,
     template: str,
     *,
-    status: int = 200,
-    headers: dict[str, str] | None = None,
+    error: Refusal | None = None,
     **values: Any,
 ) -> HTMLResponse:
-    """A page from a template, in the language of whoever reads it."""
+    """A page from a template, in the language of whoever reads it; with an error, the answer has its status."""
+    hub = the_hub(request)
     language = language_of(request.headers.get("accept-language", ""))
     words = WORDS[language]
 
@@ -85,7 +101,8 @@ def page(
         return words[key].format(**names)
 
     def explain(error: Refusal) -> str:
-        return words.get(f"error.{type(error).__name__}") or str(error)
+        key = f"error.{type(error).__name__}"
+        return say(key, said=error, shortest=passwords.SHORTEST) if key in words else str(error)
 
     text = templates.get_template(template).render(
         say=say,
@@ -93,11 +110,18 @@ def page(
         when=when,
         language=language,
         caller=caller,
-        form_mark=form_mark(the_hub(request), caller),
-        address=the_hub(request).settings.address,
-        **{"error": None, **values},
+        form_mark=form_mark(hub, caller),
+        here=request.url.path,
+        address=hub.settings.address,
+        open_to_all=hub.settings.sign_up == "open",
+        shortest=passwords.SHORTEST,
+        error=error,
+        **values,
     )
-    return HTMLResponse(text, status, {**HEADERS, "Content-Language": language, **(headers or {})})
+    headers = {**HEADERS, "Content-Language": language}
+    if error is None:
+        return HTMLResponse(text, 200, headers)
+    return HTMLResponse(text, error.status, headers | error.headers)
 
 
 def when(moment: int | None) -> str:
@@ -123,7 +147,7 @@ async def page_form(request: Request, caller: AnyCaller) -> dict[str, str]:
     fields = await forms.small_form(request)
     mark = form_mark(the_hub(request), caller)
     if mark and not hmac.compare_digest(mark.encode(), fields.get("mark", "").encode()):
-        raise Forbidden("This form is of another session. Open the page again and send it from there.")
+        raise FormOfAnotherSession("This form is of another session. Open the page again and send it from there.")
     return fields
 
 
@@ -146,19 +170,30 @@ def safe_path(path: str) -> str:
     return path if inside and "\\" not in path else HOME
 
 
+def begin_session(request: Request, connection: Connection, account: Account) -> str:
+    """Sign an account in with the browser that sent the request: the secret for `signed_in`."""
+    agent = request.headers.get("user-agent", "")
+    return sessions.begin_session(connection, account, agent=agent, address=client_address(request))
+
+
 def signed_in(request: Request, secret: str, path: str) -> RedirectResponse:
     """On to a page, with a session that just began."""
-    hub, answer = the_hub(request), go(path)
-    answer.set_cookie(
-        session_cookie(hub),
-        secret,
-        max_age=60 * 24 * 3600,
-        path="/",
-        secure=hub.settings.address.startswith("https://"),
-        httponly=True,
-        samesite="lax",
-    )
+    answer = go(path)
+    answer.set_cookie(value=secret, max_age=sessions.LONGEST // 1000, **_cookie(the_hub(request)))
     return answer
+
+
+def signed_out(request: Request) -> RedirectResponse:
+    """On to the first page, with no session any more."""
+    answer = go(HOME)
+    answer.delete_cookie(**_cookie(the_hub(request)))
+    return answer
+
+
+def _cookie(hub: Hub) -> dict[str, Any]:
+    """The same for a cookie that comes and for one that goes: else browsers keep it."""
+    secure = hub.settings.address.startswith("https://")
+    return {"key": session_cookie(hub), "path": "/", "secure": secure, "httponly": True, "samesite": "lax"}
 
 
 Person = Annotated[Caller, Depends(person)]

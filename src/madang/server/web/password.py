@@ -1,7 +1,5 @@
 """Choosing a password, or another one."""
 
-from typing import Any
-
 from fastapi import Request, Response
 
 from madang.server.accounts import passwords, users
@@ -34,8 +32,7 @@ def change(request: Request, hub: TheHub, caller: Person, form: PageForm) -> Res
             sign_in(hub.database, attempts, account.name, form.get("current", ""), caller.address)
         kept = passwords.prepare(form.get("password", ""), account.name)
     except (SignInRefused, WeakPassword, TooManyAttempts) as error:
-        values: dict[str, Any] = {"has_one": has_one, "done": False, "error": error}
-        return page(request, caller, "password.html", status=error.status, headers=error.headers, **values)
+        return page(request, caller, "password.html", has_one=has_one, done=False, error=error)
     with hub.database.write() as connection:
         users.set_password(connection, caller, account, kept, keep_session=caller.session)
     return page(request, caller, "password.html", has_one=True, done=True)

@@ -5,7 +5,7 @@ from importlib.resources import files
 
 from fastapi import Request, Response
 
-from madang.server.errors import NotFound
+from madang.server.errors import NoSuchAddress
 from madang.server.routing import Router
 
 router = Router(include_in_schema=False)
@@ -21,7 +21,7 @@ FILES = {
 @router.api_route("/static/{name:piece}", methods=["GET", "HEAD"])
 def static(request: Request, name: str) -> Response:
     if name not in FILES:
-        raise NotFound("There is nothing at this address.")
+        raise NoSuchAddress
     tag = f'"{hashlib.sha256(FILES[name]).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "public, max-age=600", "X-Content-Type-Options": "nosniff"}
     if request.headers.get("if-none-match") == tag:

@@ -1,12 +1,10 @@
 """The tokens of whoever looks: list, make, revoke."""
 
-from typing import Any
-
 from fastapi import Request, Response
 
 from madang.server.accounts.caller import Caller
 from madang.server.accounts.scopes import OF_OWNERS, OF_REPOSITORIES, parse_scope
-from madang.server.accounts.tokens import give_token, revoke_token, tokens_of
+from madang.server.accounts.tokens import ROLES, give_token, revoke_token, tokens_of
 from madang.server.api.asking import TheHub
 from madang.server.errors import InvalidRequest
 from madang.server.hub import Hub
@@ -43,7 +41,7 @@ def make(request: Request, hub: TheHub, caller: Person, form: PageForm) -> Respo
                 connection, caller, caller.account, name, role, scopes, days=int(days) if days else None
             )
     except InvalidRequest as error:
-        return _page(request, hub, caller, error=error, status=error.status, typed=form)
+        return _page(request, hub, caller, error=error, typed=form)
     return _page(request, hub, caller, secret=secret)
 
 
@@ -62,17 +60,19 @@ def _page(
     *,
     secret: str | None = None,
     error: InvalidRequest | None = None,
-    status: int = 200,
     typed: dict[str, str] | None = None,
 ) -> Response:
     with hub.database.read() as connection:
         found = tokens_of(connection, caller.account)
-    permissions = {**OF_REPOSITORIES, **OF_OWNERS}
-    values: dict[str, Any] = {
-        "tokens": found,
-        "secret": secret,
-        "days": DAYS,
-        "typed": typed or {},
-        "permissions": permissions,
-    }
-    return page(request, caller, "tokens.html", status=status, error=error, **values)
+    return page(
+        request,
+        caller,
+        "tokens.html",
+        tokens=found,
+        roles=ROLES,
+        secret=secret,
+        days=DAYS,
+        typed=typed or {},
+        permissions=OF_REPOSITORIES + OF_OWNERS,
+        error=error,
+    )

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from madang.server.git.objects import BLOB, COMMIT, TAG, TREE
 from madang.server.git.protocol.filters import Filter
 from madang.server.git.protocol.raw_objects import CommitGraph, RawObjects, tag_target
+from madang.server.git.refs import LONGEST_TAG_CHAIN
 
 _ENTRY = re.compile(rb"([0-7]{5,6}) [^\0]+\0(.{20})", re.DOTALL)
 _FOLDER, _MODULE = b"40000", b"160000"
-# annotated tags of annotated tags: more are not followed, as in git.refs
-LONGEST_TAG_CHAIN = 10
 
 
 @dataclass

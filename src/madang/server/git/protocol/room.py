@@ -1,13 +1,12 @@
 """Room for a push while it is looked at: files without a name, gone with the process whatever happens."""
 
-import errno
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from madang.server.errors import StorageFull
+from madang.server.errors import StorageFull, is_full
 
 
 @contextmanager
@@ -18,6 +17,6 @@ def temporary_file(folder: Path) -> Iterator[BinaryIO]:
         with tempfile.TemporaryFile(dir=folder) as file:
             yield file
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if is_full(error):
             raise StorageFull("the disk of this hub is full. Nothing of the push was kept.") from error
         raise

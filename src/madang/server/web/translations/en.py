@@ -7,7 +7,6 @@ WORDS = {
     "name": "Name",
     "password": "Password",
     "email": "E-mail (optional)",
-    "settings": "Settings",
     "tokens": "Access tokens",
     "sessions": "Sessions",
     "back_home": "To the first page",
@@ -16,6 +15,7 @@ WORDS = {
     "home.login": "Then this signs a machine in, through your browser:",
     "home.signed_in": "You are signed in as {name}. Scripts and other machines use a token of yours:",
     "login.title": "Sign in",
+    "login.new": "New here?",
     "login.forgotten": "Password forgotten? An administrator of this hub can give you a link that signs you in.",
     "once.title": "Sign in as {name}",
     "once.intro": "This link works once, until {until}.",
@@ -26,8 +26,9 @@ WORDS = {
     "join.name_rule": (
         "Your models will be called name/model. Letters, digits, - _ and . are possible; it can't be changed later."
     ),
-    "password.rule": "At least 10 characters.",
+    "password.rule": "At least {shortest} characters.",
     "device.title": "Sign in a command line",
+    "device.intro": "`hf auth login` shows a code. Enter it here to let that command line act for you.",
     "device.code": "The code it shows",
     "device.find": "Continue",
     "device.warning": (
@@ -59,14 +60,28 @@ WORDS = {
     "role.read": "read: everything you can see",
     "role.write": "write: everything you can do",
     "role.fineGrained": "fine-grained: only what is listed below",
+    "role.short.read": "read",
+    "role.short.write": "write",
+    "role.short.fineGrained": "fine-grained",
     "tokens.scopes": "For a fine-grained token: one line for each repository, user or organisation",
     "tokens.permissions": "The permissions",
-    "sessions.intro": "The browsers in which you are signed in. End those you don't know, and change your password.",
+    "permission.repo.content.read": "read files, also private and gated ones",
+    "permission.repo.read": "the same",
+    "permission.repo.write": "change files and settings; over a user or organisation also make repositories",
+    "permission.repo.access.read": "see who asked for access to gated repositories",
+    "permission.discussion.write": "write in discussions, open pull requests",
+    "permission.collection.read": "see private collections (of a user or organisation)",
+    "permission.collection.write": "make and change collections (of a user or organisation)",
+    "permission.user.webhooks.read": "see webhooks (of a user or organisation)",
+    "permission.user.webhooks.write": "make and change webhooks (of a user or organisation)",
+    "permission.org.read": "see the settings of an organisation",
+    "permission.org.write": "change the settings of an organisation",
+    "sessions.intro": "The browsers in which you are signed in. Sign out what you don't know, and change the password.",
     "sessions.this": "this browser",
     "sessions.agent": "Browser",
     "sessions.address": "From",
     "sessions.seen": "Last seen",
-    "sessions.end": "End",
+    "sessions.end": "Sign out",
     "password.title": "Change your password",
     "password.choose": "Choose a password",
     "password.intro": "With a password you can sign in here again. All other sessions end when it changes.",
@@ -81,7 +96,21 @@ WORDS = {
     ),
     "error.SignUpRefused": "New people are let in by invitation only: ask an administrator of this hub for one.",
     "error.WeakPassword": (
-        "Choose another password: 10 to 1000 characters, not your name, and at least 4 different signs."
+        "Choose another password: at least {shortest} characters, at least 4 different ones, and not your name."
+    ),
+    "error.InvalidName": (
+        "Choose another name: 1 to 96 letters, digits, - _ and . that begin and end with a letter or digit. Some words "
+        "are not possible because addresses of this hub begin with them."
+    ),
+    "error.InvalidEmail": "This is no e-mail address: one looks like alice@example.org. You may leave it out.",
+    "error.InvalidTokenName": "{said}",
+    "error.InvalidScope": "{said}",
+    "error.FormOfAnotherSession": (
+        "This page was opened before you signed in as somebody else. Open it again and repeat what you did."
+    ),
+    "error.NoSuchAddress": "There is nothing at this address. Compare how it is spelled.",
+    "error.RepositoryNotFound": (
+        "There is no such repository, or you may not see it. Compare its spelling; for a private one sign in first."
     ),
     "error.LinkOver": "This link or code was used already, is too old, or was not copied whole. Ask for a new one.",
     "error.AccountExists": "This name is taken: choose another one.",
