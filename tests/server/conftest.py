@@ -25,6 +25,7 @@ from madang.server.git.store import Objects
 from madang.server.git.trees import change_tree
 from madang.server.repositories import service
 from madang.server.repositories.access import find
+from madang.server.repositories.authors import signature
 from madang.testing.hub import HubForTests, hub_in, running_hub
 from tests.server.services import PreparedDatabase, postgres_database, prepared_postgres, s3_bucket
 
@@ -39,6 +40,7 @@ ON_BOTH = {
     "test_pull_requests",
     "test_refs",
     "test_search",
+    "test_simultaneous",
     "test_xet",
 }
 
@@ -149,7 +151,7 @@ def commit(hub: HubForTests) -> Callable[..., str]:
             blobs = {path: GitObject.of(BLOB, content) for path, content in files.items() if content is not None}
             entries = {path: Entry("", FILE_MODE, blobs[path].oid) if path in blobs else None for path in files}
             tree, trees = change_tree(objects, objects.commit(head).tree, entries)
-            who = author or service.signature(owner.account)
+            who = author or signature(owner.account)
             made = Commit(tree, (head, *parents), who, who, message).encode()
             objects.put([*blobs.values(), *trees, made])
             move_ref(connection, repository.id, ref, head, made.oid)

@@ -125,6 +125,9 @@ def damaged(file: Path, name: str, change: Callable[[bytes], bytes]) -> Path:
         ("repository.bundle", lambda content: content[:-1]),
         ("large/", lambda content: content[:-1] + b"!"),
         ("SHA256SUMS", lambda content: b""),
+        ("SHA256SUMS", lambda content: b"\xff" + content),
+        ("repository.json", lambda content: b'{"format": 1, "type": "model", "name": "alice/bert"}'),
+        ("repository.json", lambda content: content.replace(b'"format": 1', b'"format": 2')),
     ],
 )
 def test_a_damaged_file_is_refused_and_leaves_nothing(

@@ -18,11 +18,12 @@ from madang.server.git.commits import NewFile
 from madang.server.git.pointers import Pointer
 from madang.server.git.refs import MAIN, move_ref, read_ref
 from madang.server.hub import Hub
-from madang.server.large_files import service
+from madang.server.large_files import collecting, service
 from madang.server.large_files.errors import FreedMeanwhile
 from madang.server.large_files.records import blobs, repository_blobs
 from madang.server.repositories import service as repositories
 from madang.server.repositories.repository import Repository
+from madang.server.storage.blobs import blob_key
 from madang.testing.hub import HubForTests, hub_in
 
 CONTENT = os.urandom(100_000)
@@ -88,11 +89,11 @@ def test_two_repositories_share_one_file_and_the_last_frees_it(hub: HubForTests,
     bring(hub, first, alice)
     bring(hub, second, alice)
     assert stored(hub) == {NAME}
-    for left, expected in ((first, service.Collected()), (second, service.Collected(1, len(CONTENT)))):
+    for left, expected in ((first, collecting.Collected()), (second, collecting.Collected(1, len(CONTENT)))):
         with hub.hub.database.write() as connection:
             repositories.delete(connection, left)
         age(hub)
-        assert service.collect(hub.hub) == expected
+        assert collecting.collect(hub.hub) == expected
     assert stored(hub) == set()
     assert rows(hub, blobs) == []
 
@@ -102,16 +103,16 @@ def test_nothing_is_freed_before_its_time(hub: HubForTests, alice: Account) -> N
     with hub.hub.database.write() as connection:
         service.forget(connection, made.id, [NAME])
     age(hub, 0.9)
-    assert service.collect(hub.hub) == service.Collected()
+    assert collecting.collect(hub.hub) == collecting.Collected()
     age(hub, 0.2)
-    assert service.collect(hub.hub) == service.Collected(1, len(CONTENT))
+    assert collecting.collect(hub.hub) == collecting.Collected(1, len(CONTENT))
 
 
 def test_content_the_database_was_never_told_of_is_freed_in_its_time(hub: HubForTests) -> None:
     service.receive(hub.hub.storage, [CONTENT], NAME, len(CONTENT))
-    assert service.collect(hub.hub) == service.Collected()
+    assert collecting.collect(hub.hub) == collecting.Collected()
     age(hub)
-    assert service.collect(hub.hub) == service.Collected(1, len(CONTENT))
+    assert collecting.collect(hub.hub) == collecting.Collected(1, len(CONTENT))
     assert stored(hub) == set()
 
 
@@ -122,10 +123,10 @@ def test_parts_and_half_written_files_go_after_a_day(hub: HubForTests) -> None:
         writer.commit()
     left = storage.writer("b")
     age(hub, 23)
-    service.collect(hub.hub)
+    collecting.collect(hub.hub)
     assert stored(hub) == {"1"}
     age(hub, 2)
-    service.collect(hub.hub)
+    collecting.collect(hub.hub)
     assert stored(hub) == set()
     left.discard()
 
@@ -166,12 +167,12 @@ def test_an_upload_that_began_before_the_collection_keeps_its_content(hub: HubFo
     age(hub)
 
     def pieces() -> Iterator[bytes]:
-        assert service.collect(hub.hub) == service.Collected()  # it was announced
+        assert collecting.collect(hub.hub) == collecting.Collected()  # it was announced
         yield CONTENT
 
     service.keep(hub.hub, made.id, pieces(), NAME, len(CONTENT), alice.id)
-    assert service.collect(hub.hub) == service.Collected()
-    assert b"".join(service.open_blob(hub.hub.storage, NAME)) == CONTENT
+    assert collecting.collect(hub.hub) == collecting.Collected()
+    assert b"".join(hub.hub.storage.read(blob_key(NAME))) == CONTENT
 
 
 def test_an_upload_that_begins_while_its_content_is_freed_brings_it_again(
@@ -196,9 +197,9 @@ def test_an_upload_that_begins_while_its_content_is_freed_brings_it_again(
         delete(key)
 
     monkeypatch.setattr(storage, "delete", slow_delete)
-    assert service.collect(hub.hub) == service.Collected(1, len(CONTENT))
+    assert collecting.collect(hub.hub) == collecting.Collected(1, len(CONTENT))
     upload.join(30)
-    assert b"".join(service.open_blob(storage, NAME)) == CONTENT
+    assert b"".join(storage.read(blob_key(NAME))) == CONTENT
     with hub.hub.database.read() as connection:
         assert service.known(connection, made.id, NAME, None) == len(CONTENT)
 
@@ -213,7 +214,7 @@ def test_many_uploads_beside_many_collections_lose_nothing(hub: HubForTests, ali
     def collecting() -> None:
         try:
             while not stop.is_set():
-                freed.append(service.collect(hub.hub).files)
+                freed.append(collecting.collect(hub.hub).files)
         except Exception as error:
             failed.append(error)
 
@@ -228,7 +229,7 @@ def test_many_uploads_beside_many_collections_lose_nothing(hub: HubForTests, ali
             except FreedMeanwhile:
                 continue  # the client was told, and repeats
             brought += 1
-            assert b"".join(service.open_blob(hub.hub.storage, NAME)) == CONTENT
+            assert b"".join(hub.hub.storage.read(blob_key(NAME))) == CONTENT
             with hub.hub.database.write() as connection:
                 service.forget(connection, made.id, [NAME])
     finally:
@@ -257,11 +258,11 @@ def test_a_repository_lets_go_of_what_no_commit_names(hub: HubForTests, alice: A
     commit(hub, made, alice, "tagged no more.bin", contents[2])
     with hub.hub.database.write() as connection:
         move_ref(connection, made.id, MAIN, read_ref(connection, made.id, MAIN), head)
-        assert service.release_unreachable(connection, made.id, now() - HOUR * 1000) == 0
+        assert collecting.release_unreachable(connection, made.id, now() - HOUR * 1000) == 0
     age(hub)
     with hub.hub.database.write() as connection:
-        assert service.release_unreachable(connection, made.id, now() - HOUR * 1000) == 2
-    assert service.collect(hub.hub).files == 2
+        assert collecting.release_unreachable(connection, made.id, now() - HOUR * 1000) == 2
+    assert collecting.collect(hub.hub).files == 2
     assert stored(hub) == set(names[:2])
 
 
@@ -274,4 +275,4 @@ def test_what_a_commit_brings_anew_is_not_let_go(hub: HubForTests, alice: Accoun
         assert size is not None
         service.add(connection, made.id, NAME, size, alice.id)
     with hub.hub.database.write() as connection:
-        assert service.release_unreachable(connection, made.id, now() - HOUR * 1000) == 0
+        assert collecting.release_unreachable(connection, made.id, now() - HOUR * 1000) == 0

@@ -195,7 +195,7 @@ def test_what_a_card_says_fits_json() -> None:
         "score": "nan",
         "big": "inf",
         "1": "one",
-        "zero": "ab",
+        "zero": "a\ufffdb",
         "bytes": "hello",
         "set": ["a"],
         "anchor": [1],

@@ -17,6 +17,7 @@ from madang.server.app import create_application
 from madang.server.clock import now
 from madang.server.rate_limits import SIGN_INS_PER_ACCOUNT, SIGN_INS_PER_ADDRESS
 from madang.server.web.pages import safe_path
+from madang.server.web.sessions import browser_name
 from madang.server.web.translations import WORDS, language_of
 from madang.testing.hub import HubForTests, hub_in
 
@@ -393,6 +394,62 @@ def test_pages_forbid_scripts_and_frames(browser, alice) -> None:
         assert "script-src" not in answer.headers["content-security-policy"]
         assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
         assert not re.search(r"<script| on\w+=| style=", answer.text)
+
+
+def test_whoever_reads_an_error_in_a_browser_gets_a_page(browser, alice) -> None:
+    mine = browser()
+    mine.headers["Accept"] = "text/html,*/*;q=0.8"
+    for address in ("/nothing", "/nothing/here/at/all", "/alice/none/resolve/main/x", "/static/none.css"):
+        answer = mine.get(address, headers={"Accept-Language": "ko"})
+        assert answer.status_code in (401, 404)
+        assert answer.headers["content-type"].startswith("text/html")
+        assert WORDS["ko"]["refused.title"] in answer.text
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+    for headers, address in (({"Accept": "*/*"}, "/nothing"), ({}, "/api/models/alice/none")):
+        assert "error" in mine.get(address, headers=headers).json()
+
+
+def test_an_error_page_knows_who_is_signed_in(browser, alice) -> None:
+    mine = browser()
+    sign_in(mine)
+    answer = mine.post("/settings/tokens/revoke", data={"mark": "of another", "id": "1"})
+    assert answer.status_code == 403
+    assert ">alice</a>" in answer.text
+
+
+def test_the_page_somebody_is_on_is_marked(browser, alice) -> None:
+    mine = browser()
+    sign_in(mine)
+    for path in ("/settings/tokens", "/settings/sessions", "/settings/password"):
+        assert re.findall(r'<a href="([^"]+)" aria-current="page">', mine.get(path).text) == [path]
+
+
+@pytest.mark.parametrize(("policy", "shown"), [("open", True), ("invite", False)])
+def test_where_everybody_may_sign_up_the_way_is_shown(policy, shown, tmp_path) -> None:
+    other = hub_in(tmp_path / "other", sign_up=policy)
+    try:
+        mine = TestClient(create_application(other.hub))
+        assert ('href="/join"' in mine.get("/login").text) is shown
+    finally:
+        other.hub.close()
+
+
+@pytest.mark.parametrize(
+    ("agent", "name"),
+    [
+        (
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36",
+            "Chrome, Linux",
+        ),
+        ("Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/140.0 Whale/4.1 Safari/537.36", "Whale, Windows"),
+        ("Mozilla/5.0 (Linux; Android 15; SM-S921N) SamsungBrowser/28.0 Chrome/130.0", "Samsung Internet, Android"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Mobile Safari/604.1", "Safari, iPhone"),
+        ("curl/8.5", "curl/8.5"),
+        ("", "—"),
+    ],
+)
+def test_browsers_are_called_as_people_call_them(agent: str, name: str) -> None:
+    assert browser_name(agent) == name
 
 
 def test_pages_speak_korean_and_english(browser) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from madang.errors import ConfigError
 from madang.server.errors import InvalidRequest, NotFound, StorageFull
-from madang.server.large_files.service import open_blob, receive
+from madang.server.large_files.service import receive
 from madang.server.storage.blobs import BlobStore, blob_key
 from madang.server.storage.filesystem import FolderBlobStore
 from madang.server.storage.opening import open_storage
@@ -101,7 +101,7 @@ def test_content_is_received_only_if_it_is_what_was_announced(store: BlobStore) 
             receive(store, pieces, name, len(content))
         assert list(store.keys()) == []
     receive(store, [content[:100], content[100:]], name, len(content))
-    assert b"".join(open_blob(store, name, 50, 150)) == content[50:150]
+    assert b"".join(store.read(blob_key(name), 50, 150)) == content[50:150]
 
 
 def test_a_source_that_fails_leaves_nothing(store: BlobStore) -> None:

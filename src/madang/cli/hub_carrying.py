@@ -37,7 +37,7 @@ def add_parsers(words: Any) -> None:
 
 def _export(arguments: argparse.Namespace) -> None:
     from madang.server.accounts.caller import Account, Caller, Right
-    from madang.server.operations.bundles import export
+    from madang.server.operations.exporting import export_repository
     from madang.server.repositories.access import find
 
     with opened(arguments) as hub:
@@ -45,20 +45,20 @@ def _export(arguments: argparse.Namespace) -> None:
             # who may read the hub's folder may read what is in it
             operator = Caller(Account(0, "user", "operator", administrator=True))
             found = find(connection, operator, arguments.type, arguments.repository, Right.ADMIN)
-        export(hub, found.repository, arguments.to)
+        export_repository(hub, found.repository, arguments.to)
     print(f"{found.repository.name} is in {arguments.to} ({arguments.to.stat().st_size:,} bytes)")
 
 
 def _import(arguments: argparse.Namespace) -> None:
-    from madang.server.operations.bundles import import_bundle
     from madang.server.operations.cache_import import import_snapshots, snapshots_in
+    from madang.server.operations.importing import import_repository
 
     if not arguments.source.exists():
         raise MissingFileError(f"there is no file and no folder {str(arguments.source)!r}.")
     with opened(arguments) as hub:
         caller = _importer(hub, arguments.user)
         if arguments.source.is_file():
-            made = import_bundle(hub, caller, arguments.source, arguments.owner, arguments.name)
+            made = import_repository(hub, caller, arguments.source, arguments.owner, arguments.name)
             print(f"{hub.settings.address}/{made.path}")
             return
         if arguments.name:

@@ -107,10 +107,7 @@ async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
     if wants_page(request):
         return refused(request, error)
-    headers = dict(error.headers)
-    if error.code:
-        headers["X-Error-Code"] = error.code
-    return error_answer(error.status, str(error), headers, error.body)
+    return error_answer(error.status, str(error), error.answer_headers, error.body)
 
 
 async def _not_understood(request: Request, error: Exception) -> Response:

@@ -56,8 +56,8 @@ def _by_code_points(text: sa.String) -> sa.String:
     Lists come in the same order everywhere, ranges hold what they say, and no index breaks when the rules of a
     language change with an upgrade of the system.
     """
-    same = type(text)(text.length)  # type: ignore[no-untyped-call]
-    ordered = type(text)(text.length, collation="C")  # type: ignore[no-untyped-call]
+    same = type(text)(text.length)
+    ordered = type(text)(text.length, collation="C")
     return same.with_variant(ordered, "postgresql")
 
 
@@ -156,8 +156,31 @@ def insert_new(connection: Connection, table: sa.Table, rows: list[dict[str, Any
     """Insert the rows whose key is not there yet; the others stay as they are."""
     if not rows:
         return
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+    connection.execute(_insert(connection, table).on_conflict_do_nothing(), rows)
+
+
+def put(
+    connection: Connection,
+    table: sa.Table,
+    rows: list[dict[str, Any]],
+    *,
+    change: Iterable[str] = (),
+    add: Iterable[str] = (),
+) -> None:
+    """Insert rows. Of one whose key is there already, `change` names the columns that get the new value, and `add`
+    those to whose value the new one is added."""
+    if not rows:
+        return
+    statement = _insert(connection, table)
+    new = statement.excluded
+    values = {name: new[name] for name in change} | {name: table.c[name] + new[name] for name in add}
+    key = table.primary_key.columns.keys()
+    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=values), rows)
+
+
+def _insert(connection: Connection, table: sa.Table) -> "sqlite.Insert | postgresql.Insert":
+    """Both databases have ON CONFLICT, and SQLAlchemy a statement for each."""
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
 
 
 def batches(items: Iterable[Item], size: int = 400) -> Iterator[list[Item]]:

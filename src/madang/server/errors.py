@@ -21,6 +21,11 @@ class Refusal(MadangError):
         # further keys of the JSON answer: clients read `url` from the refusal of a repository that exists
         self.body = body
 
+    @property
+    def answer_headers(self) -> dict[str, str]:
+        """The headers of the answer, the code among them."""
+        return {**self.headers, "X-Error-Code": self.code} if self.code else dict(self.headers)
+
 
 class InvalidRequest(Refusal):
     """What was sent cannot be understood, or asks for something that cannot be."""

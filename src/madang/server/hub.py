@@ -4,7 +4,7 @@ import secrets
 
 import sqlalchemy as sa
 
-from madang.server.database import Database, insert_new, metadata
+from madang.server.database import Database, insert_new, metadata, put
 from madang.server.migrations import migrating
 from madang.server.repositories.downloads import DownloadCounts
 from madang.server.security import Signer
@@ -45,8 +45,7 @@ class Hub:
     def remember(self, name: str, value: str) -> None:
         """Make `value` the fact of this name, whatever it was."""
         with self.database.write() as connection:
-            connection.execute(facts.delete().where(facts.c.name == name))
-            insert_new(connection, facts, [{"name": name, "value": value}])
+            put(connection, facts, [{"name": name, "value": value}], change=["value"])
 
     def close(self) -> None:
         self.downloads.close()

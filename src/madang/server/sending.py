@@ -29,25 +29,8 @@ PICTURES = {
 TEXTS = frozenset(
     {
         *("txt", "md", "rst", "json", "jsonl", "ndjson", "yaml", "yml", "toml", "csv", "tsv", "xml", "html", "htm"),
-        *(
-            "xhtml",
-            "css",
-            "js",
-            "mjs",
-            "ts",
-            "py",
-            "ipynb",
-            "sh",
-            "c",
-            "cc",
-            "cpp",
-            "h",
-            "hpp",
-            "rs",
-            "go",
-            "java",
-            "kt",
-        ),
+        *("xhtml", "css", "js", "mjs", "ts", "py", "ipynb", "sh"),
+        *("c", "cc", "cpp", "h", "hpp", "rs", "go", "java", "kt"),
         *("rb", "php", "pl", "r", "sql", "ini", "cfg", "conf", "log", "tex", "bib", "cff", "vocab", "merges"),
         *("dockerfile", "makefile", "license", "readme", "gitattributes", "gitignore"),
     }
@@ -81,13 +64,17 @@ def disposition(how: str, name: str) -> str:
     return f"{how}; filename*=UTF-8''{quote(name.encode('utf-8', 'surrogateescape'), safe='')}; filename=\"{plain}\";"
 
 
+# the bytes of a file from one place up to and without another
+Opener = Callable[[int, int], Iterator[bytes]]
+
+
 class StoredFile(Response):
     """A file of `size` bytes: all of it, the range that is asked for, or only that it has not changed (304).
 
     `headers` say what is known of it, its `ETag` among it.
     """
 
-    def __init__(self, headers: Mapping[str, str], size: int, open_range: "Opener", path: Path | None = None) -> None:
+    def __init__(self, headers: Mapping[str, str], size: int, open_range: Opener, path: Path | None = None) -> None:
         self.status_code = 200
         self.background = None
         self.body = b""
@@ -145,9 +132,6 @@ class StoredFile(Response):
         if start >= end:
             return 416, 0, 0
         return 206, start, end
-
-
-Opener = Callable[[int, int], Iterator[bytes]]
 
 
 def _names(listed: str | None, etag: str) -> bool:

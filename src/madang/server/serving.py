@@ -13,6 +13,8 @@ from madang.server.sending import ZERO_COPY
 # The kernel is asked for this much at a time, while the disk already reads the next piece: a cold disk would keep
 # everybody else waiting.
 PIECE: Final = 8 * 1024 * 1024
+# Address and headers of a request are in memory before anybody looks at them; nobody needs more than a few kilobytes.
+LARGEST_HEAD: Final = 256 * 1024
 # a client that takes less than a piece in this time holds a connection and an open file for nothing
 SECONDS_FOR_PIECE: Final = 600
 
@@ -20,9 +22,25 @@ SECONDS_FOR_PIECE: Final = 600
 class FileSendingProtocol(HttpToolsProtocol):
     """HTTP with the ASGI extension `http.response.zerocopysend`: files go from the disk to the socket by themselves."""
 
+    _waiting = 0  # bytes that came since the last of which something was made
+
+    def data_received(self, data: bytes) -> None:
+        self._waiting += len(data)
+        super().data_received(data)
+        if self._waiting > LARGEST_HEAD and not self.transport.is_closing():
+            self.send_400_response("The address and the headers of a request are too long.")
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["extensions"] = {ZERO_COPY: {}}
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._waiting = 0
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._waiting = 0  # how long a body may be, its endpoint says
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         super()._start_asgi_task(cycle, _WithFiles(app, cycle))  # type: ignore[arg-type]

@@ -30,4 +30,5 @@ class ServerSettings:
     def for_folder(cls, data: Path, address: str, **other: object) -> "ServerSettings":
         """SQLite and a folder: what a hub starts with when nothing else is said."""
         given = {"database_url": f"sqlite:///{data / 'hub.sqlite3'}", "storage_url": (data / "files").as_uri(), **other}
+        # the fields have several types, and a mapping of all of them has only the most general
         return cls(data=data, address=address.rstrip("/"), **given)  # type: ignore[arg-type]

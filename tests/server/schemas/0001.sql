@@ -14,7 +14,7 @@ CREATE TABLE access_requests (
 );
 
 CREATE TABLE accounts (
-    id INTEGER NOT NULL,
+    id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     kind VARCHAR(8) NOT NULL,
     name VARCHAR(96) NOT NULL,
     "key" VARCHAR(96) NOT NULL,
@@ -25,7 +25,6 @@ CREATE TABLE accounts (
     disabled BOOLEAN NOT NULL,
     private_by_default BOOLEAN NOT NULL,
     created_at BIGINT NOT NULL,
-    CONSTRAINT pk_accounts PRIMARY KEY (id),
     CONSTRAINT uq_accounts_key UNIQUE ("key")
 );
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
+from madang.server.errors import NotSignedIn
+
 
 class Right(IntEnum):
     """What somebody may do with a repository; each includes those before it."""
@@ -87,6 +89,13 @@ class Caller:
     @property
     def signed_in(self) -> bool:
         return self.account is not None
+
+    @property
+    def user(self) -> Account:
+        """The account of a caller who must be somebody. Raises NotSignedIn for nobody."""
+        if self.account is None:
+            raise NotSignedIn("Sign in first: send a token.")
+        return self.account
 
     @property
     def may_manage(self) -> bool:

@@ -50,8 +50,7 @@ def events(
     limit: Annotated[int, Query(ge=1, le=1000)] = EVENTS,
 ) -> JSONResponse:
     """Who did what, the newest first; for administrators of the hub."""
-    assert caller.account is not None
-    if not caller.account.administrator or not caller.may_manage:
+    if not caller.user.administrator or not caller.may_manage:
         raise Forbidden("Only administrators of this hub may read its audit log, signed in or with a write token.")
     with hub.database.read() as connection:
         found = audit.events(connection, before=before, limit=limit)

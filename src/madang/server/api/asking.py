@@ -23,6 +23,8 @@ from madang.server.repositories.access import Found, check_content, find
 from madang.server.security import same_origin
 
 READING = ("GET", "HEAD", "OPTIONS")
+# how git and git-lfs are asked for a token: as the password of a user
+REALM = 'Basic realm="Madang", charset="UTF-8"'
 _noting = Lock()
 
 
@@ -90,7 +92,7 @@ def _note(hub: Hub, write: Callable[[Connection, int], None], identity: int) -> 
 
 def account(caller: "AnyCaller") -> Caller:
     """The caller, who must be somebody."""
-    if caller.account is None:
+    if not caller.signed_in:
         raise NotSignedIn("Invalid username or password.")
     return caller
 

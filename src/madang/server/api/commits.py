@@ -4,21 +4,18 @@ from typing import Any
 
 from anyio.to_thread import run_sync
 from fastapi import Request
-from sqlalchemy.engine import Connection
 
-from madang.server.accounts.caller import Account, Caller
+from madang.server.accounts.caller import Caller
 from madang.server.api.asking import Content, SignedIn, TheHub
 from madang.server.api.bodies import in_pieces_of, pieces
 from madang.server.api.commit_body import CommitBody, Header
-from madang.server.discussions import service as discussions
 from madang.server.discussions.events import Text
-from madang.server.git.refs import MAIN, PULL_REQUESTS, RevisionNotFound, move_ref, read_ref
+from madang.server.discussions.service import open_pull_request
+from madang.server.git.refs import PULL_REQUESTS, RevisionNotFound, read_ref
 from madang.server.hub import Hub
 from madang.server.repositories.access import Found
 from madang.server.repositories.changes import Draft, check_may_commit, check_still_may_commit, ref_of
 from madang.server.repositories.locking import lock
-from madang.server.repositories.repository import Repository
-from madang.server.repositories.service import after_change
 from madang.server.routing import Router
 
 router = Router(tags=["commits"])
@@ -42,18 +39,15 @@ async def commit(
 
 def _begin(hub: Hub, caller: Caller, found: Found, revision: str, create_pr: bool) -> Draft:
     """The draft of a commit that the caller may make. Raises what the answer is, before the body is read."""
-    assert caller.account is not None
     with hub.database.read() as connection:
         check_may_commit(connection, caller, found, revision, pull_request=create_pr)
         ref = ref_of(revision)
         if read_ref(connection, found.repository.id, ref) is None or (create_pr and ref.startswith(PULL_REQUESTS)):
             raise RevisionNotFound(revision)
-    return Draft(hub, found.repository, caller.account, ref)
+    return Draft(hub, found.repository, caller.user, ref)
 
 
-def _finish(
-    hub: Hub, caller: Caller, draft: Draft, revision: str, header: Header, create_pr: bool
-) -> dict[str, Any]:
+def _finish(hub: Hub, caller: Caller, draft: Draft, revision: str, header: Header, create_pr: bool) -> dict[str, Any]:
     repository, address, ref = draft.repository, f"{hub.settings.address}/{draft.repository.path}", ref_of(revision)
     answer: dict[str, Any] = {}
     description = Text.of(header.description if create_pr else "")
@@ -62,19 +56,7 @@ def _finish(
         # the answer may have changed while a large body arrived
         check_still_may_commit(connection, caller, repository, revision, pull_request=create_pr)
         if create_pr:
-            ref, number = _pull_request(connection, repository, draft.author, ref, header.summary, description)
-            answer["pullRequestUrl"] = f"{address}/discussions/{number}"
+            made = open_pull_request(connection, repository, draft.author, header.summary, description, base=ref)
+            ref, answer["pullRequestUrl"] = made.ref, f"{address}/discussions/{made.number}"
         oid = draft.commit(connection, ref, header.message, header.parent)
     return {"success": True, "commitOid": oid, "commitUrl": f"{address}/commit/{oid}", "hookOutput": "", **answer}
-
-
-def _pull_request(
-    connection: Connection, repository: Repository, author: Account, base: str, title: str, description: Text
-) -> tuple[str, int]:
-    """A new pull request that starts at the head of the ref `base`: its ref and its number."""
-    made = discussions.open_pull_request(connection, repository, author, title, description)
-    start, main = read_ref(connection, repository.id, base), read_ref(connection, repository.id, MAIN)
-    if start != main:
-        move_ref(connection, repository.id, made.ref, main, start)
-        after_change(connection, repository, {made.ref: start}, author=author)
-    return made.ref, made.number

@@ -51,8 +51,7 @@ class MergeRequest(Body):
 def speaker(caller: Caller, found: Found) -> Account:
     """Who says something. Raises Forbidden for tokens that may only read."""
     pushes.check_token(caller, found.repository)
-    assert caller.account is not None
-    return caller.account
+    return caller.user
 
 
 @router.get(BASE)

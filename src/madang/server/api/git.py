@@ -10,7 +10,7 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
-from madang.server.api.asking import AnyCaller, Content, TheHub
+from madang.server.api.asking import REALM, AnyCaller, Content, TheHub
 from madang.server.api.bodies import in_pieces_of, pieces, whole
 from madang.server.errors import InvalidRequest, Refusal
 from madang.server.git.protocol.advertisement import RECEIVE, UPLOAD, advertise
@@ -20,7 +20,6 @@ from madang.server.git.protocol.upload_pack import answer
 from madang.server.repositories.access import Found
 from madang.server.routing import Router
 
-REALM = 'Basic realm="Madang", charset="UTF-8"'
 # wants and haves, 50 bytes each; gunzipped
 LONGEST_REQUEST = 16 * 1024 * 1024
 PIECE = 1024 * 1024
@@ -37,11 +36,9 @@ class GitRoute(APIRoute):
             try:
                 return await handler(request)
             except Refusal as error:
-                headers = {**_NOT_KEPT, **error.headers}
+                headers = {**_NOT_KEPT, **error.answer_headers}
                 if error.status == 401:
                     headers["WWW-Authenticate"] = REALM
-                if error.code:
-                    headers["X-Error-Code"] = error.code
                 return PlainTextResponse(f"{error}\n", error.status, headers)
 
         return answered

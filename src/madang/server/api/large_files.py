@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 from pydantic import Field, ValidationError
 
 from madang.server.accounts.caller import Account, Caller, Right
-from madang.server.api.asking import AnyCaller, Content, TheHub
+from madang.server.api.asking import REALM, AnyCaller, Content, TheHub
 from madang.server.api.bodies import Body, announced_size, whole
 from madang.server.api.bodies import pieces as pieces_of
 from madang.server.api.paging import Sha256
@@ -30,7 +30,6 @@ from madang.server.sending import StoredFile, safe_headers
 from madang.server.storage.blobs import blob_key
 
 MEDIA_TYPE = "application/vnd.git-lfs+json"
-REALM = 'Basic realm="Madang", charset="UTF-8"'
 MOST_OBJECTS = 1000
 LARGEST_REQUEST = 1024 * 1024
 # how much of an upload is in memory: a batch that comes and one that is hashed and written meanwhile

@@ -25,8 +25,7 @@ def liker(caller: Caller) -> Account:
     """Who likes something. Raises Forbidden for tokens that are for repositories only."""
     if not caller.may_manage:
         raise Forbidden("This token may not like in your name: use one with the role write.")
-    assert caller.account is not None
-    return caller.account
+    return caller.user
 
 
 @router.post("/api/{type:plural}/{name:repository}/like")

@@ -43,13 +43,10 @@ class MemberRole(BaseModel):
 @router.post("/api/organizations")
 def create(hub: TheHub, caller: SignedIn, asked: NewOrganisation) -> dict[str, Any]:
     """Make an organisation, of which the caller is the administrator."""
-    assert caller.account is not None
     if not caller.may_manage:
         raise Forbidden("Organisations are made by people who are signed in, or with a write token.")
     with hub.database.write() as connection:
-        made = organisations.create_organisation(
-            connection, caller, asked.name, caller.account, fullname=asked.fullname
-        )
+        made = organisations.create_organisation(connection, caller, asked.name, caller.user, fullname=asked.fullname)
         return describing.organisation_overview(connection, caller, made, hub.settings.address)
 
 
@@ -123,9 +120,8 @@ def set_member(hub: TheHub, caller: SignedIn, name: str, user: str, asked: Membe
 @router.delete("/api/organizations/{name:piece}/members/{user:piece}", status_code=204)
 def remove_member(hub: TheHub, caller: SignedIn, name: str, user: str) -> None:
     """Let somebody go; everybody may go by themselves."""
-    assert caller.account is not None
     with hub.database.write() as connection:
         found, member = organisation_named(connection, name), user_named(connection, user)
-        if member.id != caller.account.id or not caller.may_manage:
+        if member.id != caller.user.id or not caller.may_manage:
             organisations.check_administers(connection, caller, found)
         organisations.remove_member(connection, caller, found, member)

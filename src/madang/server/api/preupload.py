@@ -12,7 +12,8 @@ from madang.server.api.bodies import Body
 from madang.server.git.refs import resolve
 from madang.server.git.store import Objects
 from madang.server.repositories.attributes import Attributes, Ignored
-from madang.server.repositories.changes import attributes_at, check_may_commit, ref_of
+from madang.server.repositories.changes import check_may_commit, ref_of, text_of
+from madang.server.repositories.files import entry_at
 from madang.server.repositories.paths import check_path
 from madang.server.routing import Router
 
@@ -40,14 +41,12 @@ def preupload(
     with hub.database.read() as connection:
         check_may_commit(connection, caller, found, revision, pull_request=create_pr)
         commit = resolve(connection, repository.id, ref_of(revision))
-        attributes = Attributes(attributes_at(connection, repository.id, commit))
-        ignored = Ignored(
-            attributes_at(connection, repository.id, commit, ".gitignore") if asked.ignore is None else asked.ignore
-        )
         objects = Objects(connection, repository.id)
         tree = objects.commit(commit).tree
+        attributes = Attributes(text_of(objects, tree, ".gitattributes"))
+        ignored = Ignored(text_of(objects, tree, ".gitignore") if asked.ignore is None else asked.ignore)
         paths = {file.path: check_path(file.path) for file in asked.files}
-        entries = {path: objects.find(tree, path) or objects.find(tree, spelled) for path, spelled in paths.items()}
+        entries = {path: entry_at(objects, tree, path) for path in paths}
         infos = objects.files(entry.oid for entry in entries.values() if entry is not None and not entry.is_folder)
     for file in asked.files:
         answer: dict[str, Any] = {

@@ -72,10 +72,9 @@ def delete_branch(hub: TheHub, caller: SignedIn, found: Writable, branch: str) -
 @router.post("/api/{type:plural}/{name:repository}/tag/{revision:rest}")
 def create_tag(hub: TheHub, caller: SignedIn, found: Writable, revision: str, asked: NewTag) -> JSONResponse:
     """Tag a revision; with a message the tag says who made it, when and why."""
-    assert caller.account is not None
     with hub.database.write() as connection:
         ref = branches.create_tag(
-            connection, found.repository, asked.tag, revision, author=caller.account, message=asked.message
+            connection, found.repository, asked.tag, revision, author=caller.user, message=asked.message
         )
     return JSONResponse({"ref": ref}, 201)
 
@@ -91,10 +90,9 @@ def delete_tag(hub: TheHub, caller: SignedIn, found: Writable, tag: str) -> Plai
 @router.post("/api/{type:plural}/{name:repository}/super-squash/{branch:rest}")
 def squash(hub: TheHub, caller: SignedIn, found: Writable, branch: str, asked: Squash | None = None) -> dict[str, str]:
     """Leave one commit of a branch."""
-    assert caller.account is not None
     message = (asked.message if asked is not None else None) or f"Super-squash branch '{branch}'"
     with hub.database.write() as connection:
-        oid = branches.squash(connection, found.repository, branch, author=caller.account, message=message)
+        oid = branches.squash(connection, found.repository, branch, author=caller.user, message=message)
     return {"commitOid": oid}
 
 
@@ -103,7 +101,6 @@ def revert(
     hub: TheHub, caller: SignedIn, found: Writable, revision: str, asked: Revert | None = None
 ) -> dict[str, str]:
     """Undo a commit by another one."""
-    assert caller.account is not None
     wanted = asked or Revert()
     with hub.database.write() as connection:
         oid = branches.revert(
@@ -111,7 +108,7 @@ def revert(
             found.repository,
             revision,
             wanted.branch,
-            author=caller.account,
+            author=caller.user,
             message=wanted.message,
         )
     return {"commitOid": oid, "commitUrl": f"{hub.settings.address}/{found.repository.path}/commit/{oid}"}

@@ -51,9 +51,8 @@ def private_or_not(type: str, visibility: str | None, private: bool | None) -> b
 
 def existing(hub: Hub, caller: Caller, type: str, owner: str | None, name: str) -> dict[str, Any]:
     """Where the repository is whose name was asked for: clients go on there. Nothing, if the caller may not see it."""
-    assert caller.account is not None
     with hub.database.read() as connection:
-        there = find(connection, caller, type, f"{owner or caller.account.name}/{name}").repository
+        there = find(connection, caller, type, f"{owner or caller.user.name}/{name}").repository
     return {"url": f"{hub.settings.address}/{there.path}", "name": there.name}
 
 
@@ -86,8 +85,7 @@ def create(hub: TheHub, caller: SignedIn, asked: NewRepository) -> JSONResponse:
 @router.delete("/api/repos/delete")
 def delete(hub: TheHub, caller: SignedIn, asked: NamedRepository) -> PlainTextResponse:
     """Remove a repository and all that is in it."""
-    assert caller.account is not None
-    name = asked.name if "/" in asked.name else f"{asked.organization or caller.account.name}/{asked.name}"
+    name = asked.name if "/" in asked.name else f"{asked.organization or caller.user.name}/{asked.name}"
     with hub.database.write() as connection:
         repository = find(connection, caller, asked.type, name, Right.ADMIN).repository
         service.delete(connection, repository)

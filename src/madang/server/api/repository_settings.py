@@ -115,8 +115,7 @@ def remove_alias(hub: TheHub, caller: SignedIn, found: Administered, alias: str)
 @router.get("/api/settings/repositories")
 def own_repositories(request: Request, hub: TheHub, caller: SignedIn, cursor: str = "") -> JSONResponse:
     """All repositories of the caller, with what they use."""
-    assert caller.account is not None
-    return _owned(request, hub, caller, caller.account.id, cursor)
+    return _owned(request, hub, caller, caller.user.id, cursor)
 
 
 @router.get("/api/organizations/{organization:piece}/settings/repositories")
@@ -124,10 +123,9 @@ def repositories_of_organization(
     request: Request, hub: TheHub, caller: SignedIn, organization: str, cursor: str = ""
 ) -> JSONResponse:
     """All repositories of an organisation, for its members."""
-    assert caller.account is not None
     with hub.database.read() as connection:
         found = organisation_named(connection, organization)
-        if role_of(connection, found, caller.account) is None and not caller.account.administrator:
+        if role_of(connection, found, caller.user) is None and not caller.user.administrator:
             raise Forbidden(f"Only members of {found.name} see the list of its repositories.")
     return _owned(request, hub, caller, found.id, cursor)
 

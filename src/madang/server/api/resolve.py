@@ -8,14 +8,14 @@ from fastapi.responses import RedirectResponse, Response
 from madang.server.accounts.caller import Caller
 from madang.server.api.asking import AnyCaller, Content, TheHub
 from madang.server.errors import InvalidRequest
-from madang.server.git.objects import BLOB, Entry
+from madang.server.git.objects import BLOB
 from madang.server.git.pointers import Pointer
 from madang.server.git.refs import resolve as resolve_revision
 from madang.server.git.store import FileInfo, Objects
 from madang.server.hub import Hub
 from madang.server.large_files import service as large_files
 from madang.server.repositories.errors import EntryNotFound
-from madang.server.repositories.paths import IllegalPath, check_path
+from madang.server.repositories.files import entry_at
 from madang.server.repositories.repository import Repository
 from madang.server.routing import Router
 from madang.server.sending import StoredFile, safe_headers
@@ -77,7 +77,7 @@ def _look_up(
     with hub.database.read() as connection:
         objects = Objects(connection, repository.id)
         commit = resolve_revision(connection, repository.id, revision)
-        entry = _find(objects, commit, path)
+        entry = entry_at(objects, objects.commit(commit).tree, path)
         if entry is None or entry.is_folder:
             raise EntryNotFound(path, commit)
         info = objects.file(entry.oid)
@@ -87,18 +87,6 @@ def _look_up(
         if large_files.size_in(connection, repository.id, info.pointer.sha256) != info.pointer.size:
             raise EntryNotFound(path, commit)
         return commit, info, b""
-
-
-def _find(objects: Objects, commit: str, path: str) -> Entry | None:
-    """The entry as it is spelled, or as it would be composed: `한` typed on a Mac is three characters."""
-    tree = objects.commit(commit).tree
-    found = objects.find(tree, path)
-    if found is not None:
-        return found
-    try:
-        return objects.find(tree, check_path(path))
-    except IllegalPath:
-        return None
 
 
 def _headers(repository: Repository, commit: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 from fastapi import Depends, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
-from pydantic import TypeAdapter
+from pydantic import InstanceOf, TypeAdapter
 
 from madang.server.api.asking import Content, TheHub
 from madang.server.api.bodies import pieces, whole
@@ -19,7 +19,7 @@ from madang.server.routing import Router
 router = Router(tags=["files"])
 MOST_PATHS = 500
 LARGEST_QUESTION = 4 * 1024 * 1024
-_PATH = TypeAdapter(str)
+_PATH: TypeAdapter[str] = TypeAdapter(InstanceOf[str])
 
 
 @router.get("/api/{type:plural}/{name:repository}/tree/{revision:piece}/{path:rest}")

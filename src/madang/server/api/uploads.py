@@ -25,8 +25,7 @@ async def upload(request: Request, hub: TheHub, caller: SignedIn) -> PlainTextRe
     if (announced_size(request) or 0) > attachments.LARGEST:
         raise too_large
     content = await whole(pieces(request), attachments.LARGEST, too_large)
-    assert caller.account is not None
-    sha256 = await run_in_threadpool(_keep, hub, caller.account, content)
+    sha256 = await run_in_threadpool(_keep, hub, caller.user, content)
     return PlainTextResponse(f"{hub.settings.address}/uploads/{sha256}")
 
 

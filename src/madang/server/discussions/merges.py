@@ -19,8 +19,9 @@ from madang.server.git.objects import Commit
 from madang.server.git.refs import MAIN, move_ref, read_ref
 from madang.server.git.store import Objects
 from madang.server.git.trees import change_tree
+from madang.server.repositories.authors import signature
 from madang.server.repositories.repository import Repository
-from madang.server.repositories.service import after_change, signature
+from madang.server.repositories.service import after_change
 
 LISTED_COMMITS = 100
 

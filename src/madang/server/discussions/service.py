@@ -43,9 +43,10 @@ def open_pull_request(
     title: str,
     description: Text,
     *,
+    base: str = MAIN,
     draft: bool = False,
 ) -> Discussion:
-    """A new pull request, whose ref `refs/pr/N` is at the head of the main branch.
+    """A new pull request, whose ref `refs/pr/N` is at the head of the ref `base`.
 
     Drafts are for pull requests whose commits follow; one that begins with a commit is open at once.
     """
@@ -56,6 +57,10 @@ def open_pull_request(
     made = _open(connection, repository, author, title, description, is_pull_request=True, status=status, head=head)
     move_ref(connection, repository.id, made.ref, None, head)
     after_change(connection, repository, {made.ref: head})
+    start = read_ref(connection, repository.id, base)
+    if start not in (None, head):  # what the other branch has is part of what is proposed
+        move_ref(connection, repository.id, made.ref, head, start)
+        after_change(connection, repository, {made.ref: start}, author=author)
     return made
 
 

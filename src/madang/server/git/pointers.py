@@ -17,6 +17,11 @@ class Pointer:
     sha256: str
     size: int
 
+    @property
+    def length(self) -> int:
+        """How many bytes the text has that git keeps."""
+        return len(self.encode())
+
     def encode(self) -> bytes:
         """The text git keeps."""
         return f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.sha256}\nsize {self.size}\n".encode()

@@ -83,7 +83,7 @@ def _check_room(connection: Connection, repository_id: int, name: str) -> None:
     )
     other = connection.scalar(query.limit(1))
     if other is not None:
-        raise Conflict(f"Reference {other} exists, so there cannot be {name}: one would be a folder of the other.")
+        raise Conflict(f"{other} is in the way of {name}: one name cannot be the beginning of another up to a slash.")
 
 
 def branch_ref(name: str) -> str:

@@ -175,16 +175,6 @@ class Objects:
             ]
             insert_new(self.connection, objects, rows)
 
-    def present(self, oids: Iterable[str]) -> set[str]:
-        """Those of these names that this repository has."""
-        found: set[str] = set()
-        for some in batches(oids):
-            query = sa.select(objects.c.oid).where(
-                objects.c.repository_id == self.repository_id, objects.c.oid.in_(some)
-            )
-            found.update(self.connection.scalars(query))
-        return found
-
     def commits_among(self, oids: Iterable[str]) -> set[str]:
         """Those of these names that are commits of this repository."""
         found: set[str] = set()

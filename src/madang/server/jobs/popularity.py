@@ -7,10 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from madang.server.clock import now
+from madang.server.clock import DAY, now
 from madang.server.hub import Hub
 from madang.server.jobs.running import State, task
-from madang.server.repositories.downloads import DAY, RECENT_DAYS
+from madang.server.repositories.downloads import RECENT_DAYS
 from madang.server.repositories.records import downloads, likes, repositories
 from madang.server.search import index
 from madang.server.search.records import postings

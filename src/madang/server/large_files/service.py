@@ -11,19 +11,17 @@ transaction of the commit.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from madang.server.clock import now
-from madang.server.database import batches
+from madang.server.database import batches, put
 from madang.server.errors import InvalidRequest
 from madang.server.hub import Hub
-from madang.server.large_files.collecting import Collected, collect, release_unreachable
 from madang.server.large_files.errors import FreedMeanwhile
 from madang.server.large_files.records import blobs, repository_blobs
 from madang.server.storage.blobs import BlobStore, blob_key
@@ -67,7 +65,7 @@ def size_in(connection: Connection, repository_id: int, sha256: str) -> int | No
 
 def announce(connection: Connection, sha256: str, size: int) -> None:
     """Say that this content is about to arrive: a collection does not free it for the hub's grace period."""
-    _put(connection, blobs, {"sha256": sha256, "size": size, "created_at": now()}, keep={"size"})
+    put(connection, blobs, [{"sha256": sha256, "size": size, "created_at": now()}], change=["created_at"])
 
 
 def add(connection: Connection, repository_id: int, sha256: str, size: int, account_id: int | None) -> None:
@@ -79,9 +77,9 @@ def add(connection: Connection, repository_id: int, sha256: str, size: int, acco
     true_size = connection.scalar(sa.select(blobs.c.size).where(blobs.c.sha256 == sha256, there))
     if true_size is not None and true_size != size:
         raise InvalidRequest(f"the file with the SHA-256 {sha256} has {true_size} bytes, not {size}.")
-    _put(connection, blobs, {"sha256": sha256, "size": size, "created_at": now()})
+    put(connection, blobs, [{"sha256": sha256, "size": size, "created_at": now()}], change=["size", "created_at"])
     row = {"repository_id": repository_id, "sha256": sha256, "uploaded_by": account_id, "uploaded_at": now()}
-    _put(connection, repository_blobs, row, keep={"uploaded_by"})
+    put(connection, repository_blobs, [row], change=["uploaded_at"])
 
 
 def add_received(
@@ -91,7 +89,7 @@ def add_received(
     add(connection, repository_id, sha256, size, account_id)
     # asked while the row is locked: what is there now stays
     if storage.size(blob_key(sha256)) != size:
-        raise FreedMeanwhile(sha256)
+        raise FreedMeanwhile(f"file {sha256}")
 
 
 def forget(connection: Connection, repository_id: int, sha256s: Iterable[str]) -> None:
@@ -160,33 +158,3 @@ def keep(hub: Hub, repository_id: int, pieces: Iterable[bytes], sha256: str, siz
     receive(hub.storage, pieces, sha256, size)
     with hub.database.write() as connection:
         add_received(connection, hub.storage, repository_id, sha256, size, account_id)
-
-
-def open_blob(storage: BlobStore, sha256: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-    """The bytes of a large file from `start` up to and without `end`, in pieces. Raises NotFound."""
-    return storage.read(blob_key(sha256), start, end)
-
-
-def _put(connection: Connection, table: sa.Table, row: dict[str, Any], keep: Iterable[str] = ()) -> None:
-    """Insert a row; where there is one with its key already, change the other columns, except those of `keep`."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(table).values(**row)
-    changed = {column: row[column] for column in row if not table.c[column].primary_key and column not in keep}
-    connection.execute(statement.on_conflict_do_update(index_elements=table.primary_key.columns.keys(), set_=changed))
-
-
-__all__ = [
-    "Arrival",
-    "Collected",
-    "add",
-    "add_received",
-    "announce",
-    "collect",
-    "forget",
-    "keep",
-    "known",
-    "known_sizes",
-    "open_blob",
-    "receive",
-    "release_unreachable",
-]

@@ -38,6 +38,7 @@ _CLASSES: dict[str, Test] = {
     "xdigit": lambda sign: sign in string.hexdigits,
 }
 
+
 class Steps:
     """How much may still be compared; whoever writes patterns decides what they cost."""
 

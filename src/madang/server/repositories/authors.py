@@ -1,4 +1,4 @@
-"""Who wrote commits: the accounts of this hub that the addresses in them belong to."""
+"""Who writes commits: how accounts sign them, and the accounts of this hub that the addresses in them belong to."""
 
 import re
 from collections.abc import Iterable
@@ -6,14 +6,22 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from madang.server.accounts.caller import Account
 from madang.server.accounts.records import accounts
+from madang.server.clock import now
 from madang.server.database import batches
-from madang.server.git.objects import Commit
+from madang.server.git.objects import Commit, Signature
 
-# what the hub signs commits with: see repositories.service.signature
-_OWN_ADDRESS = re.compile(r"(.+)@users\.noreply\.madang", re.IGNORECASE)
+# the addresses the hub signs with: they tell that the name before it is an account of a hub
+DOMAIN = "users.noreply.madang"
+_OWN_ADDRESS = re.compile(rf"(.+)@{re.escape(DOMAIN)}", re.IGNORECASE)
 _CO_AUTHOR = re.compile(r"^co-authored-by: (.+?) <([^<>\n]+)>\s*$", re.IGNORECASE | re.MULTILINE)
 MOST_AUTHORS = 20
+
+
+def signature(account: Account) -> Signature:
+    """How an account signs commits."""
+    return Signature(account.name, f"{account.name}@{DOMAIN}", now() // 1000)
 
 
 def authors_of(connection: Connection, commits: Iterable[Commit]) -> list[list[str]]:

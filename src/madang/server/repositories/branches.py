@@ -27,9 +27,10 @@ from madang.server.git.refs import (
 )
 from madang.server.git.store import Objects
 from madang.server.git.trees import change_tree
+from madang.server.repositories.authors import signature
 from madang.server.repositories.locking import lock
 from madang.server.repositories.repository import Repository
-from madang.server.repositories.service import after_change, signature
+from madang.server.repositories.service import after_change
 
 
 @dataclass(frozen=True)

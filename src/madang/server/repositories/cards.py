@@ -1,7 +1,5 @@
 """Cards: the YAML at the top of a README.md, which says what a repository is, and what is wrong with it."""
 
-import datetime
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,10 +7,9 @@ from typing import Any
 
 import yaml
 
-LONGEST_CARD = 1024 * 1024
+from madang.server.repositories.values import plain
+
 LONGEST_FRONT_MATTER = 512 * 1024
-# what one word or name of a card can have: the columns that keep them have this many characters
-LONGEST_WORD = 96
 # of all values, those that aliases repeat counted each time; and how deep they are nested
 MOST_VALUES = 200_000
 DEEPEST = 40
@@ -139,40 +136,6 @@ def _check_size(source: str, loader: Any) -> None:
                 sizes[anchor] = count - before
         if count > MOST_VALUES or len(open_nodes) > DEEPEST:
             raise UnreadableCard(f"the front matter has more than {MOST_VALUES} values, or {DEEPEST} levels")
-
-
-def plain(value: Any) -> Any:
-    """A value of YAML in the types of JSON, and as databases take it."""
-    match value:
-        case None | bool() | int():
-            return value
-        case float():
-            return value if math.isfinite(value) else str(value)
-        case str():
-            return value.replace("\0", "").encode("utf-8", "replace").decode()
-        case datetime.datetime() | datetime.date():
-            return value.isoformat()
-        case dict():
-            return {str(plain(key)): plain(item) for key, item in value.items()}
-        case list() | tuple() | set():
-            return [plain(item) for item in value]
-        case bytes():
-            return value.decode("latin-1").replace("\0", "")
-    raise UnreadableCard(f"the front matter has a {type(value).__name__}, which cards cannot hold")
-
-
-def text(value: Any, longest: int = LONGEST_WORD) -> str | None:
-    """A value that should be a word or a name; None when it is anything else."""
-    if not isinstance(value, str):
-        return None
-    value = value.strip()
-    return value if 0 < len(value) <= longest else None
-
-
-def texts(value: Any, *, most: int = 500, longest: int = 200) -> list[str]:
-    """A value that should be one text or a list of them: those that are."""
-    found = [text(item, longest) for item in (value if isinstance(value, list) else [value])]
-    return [item for item in found if item is not None][:most]
 
 
 # ------------------------------------------------------------------------------------------------ what keys may hold

@@ -22,6 +22,7 @@ from madang.server.repositories import service
 from madang.server.repositories.access import Found, check_content, refusal, right_of
 from madang.server.repositories.attributes import Attributes, large_line
 from madang.server.repositories.errors import EntryNotFound, RepositoryNotFound
+from madang.server.repositories.files import entry_at, read_text
 from madang.server.repositories.locking import lock
 from madang.server.repositories.paths import check_path
 from madang.server.repositories.records import repositories
@@ -139,7 +140,9 @@ class Draft:
         self._waiting: dict[str, GitObject] = {}
         self._waiting_size = 0
         with hub.database.read() as connection:
-            self._attributes = Attributes(attributes_at(connection, repository.id, revision))
+            objects = Objects(connection, repository.id)
+            tree = objects.commit(resolve(connection, repository.id, revision)).tree
+            self._attributes = Attributes(text_of(objects, tree, ATTRIBUTES))
 
     def put(self, path: str, file: IO[bytes], size: int) -> None:
         """Put the content of `file` at `path`: as a large file if it is one by its size or by `.gitattributes`."""
@@ -290,7 +293,7 @@ class _Changes:
         if step.revision is not None:
             commit = resolve(self.connection, self.repository.id, step.revision)
         tree = self.objects.commit(commit).tree
-        entry = self.objects.find(tree, step.source) or self.objects.find(tree, check_path(step.source))
+        entry = entry_at(self.objects, tree, step.source)
         if entry is None:
             raise MissingFile(step.source, commit)
         return Entry(step.path.rpartition("/")[2], entry.mode, entry.oid)
@@ -316,7 +319,7 @@ class _Changes:
             return
         changed = left.get(ATTRIBUTES)
         there = changed if ATTRIBUTES in left else self.objects.find(self.tree, ATTRIBUTES)
-        text = _text(self.objects, there)
+        text = read_text(self.objects, there, LONGEST_ATTRIBUTES)
         attributes = Attributes(text)
         lines = [
             large_line(path) for path in dict.fromkeys(self._large) if path in left and not attributes.is_large(path)
@@ -328,17 +331,9 @@ class _Changes:
             left[ATTRIBUTES] = Entry(ATTRIBUTES, FILE_MODE, blob.oid)
 
 
-def attributes_at(connection: Connection, repository_id: int, revision: str, name: str = ATTRIBUTES) -> str:
-    """The text of `.gitattributes` (or `.gitignore`) at the top of a revision; empty without one."""
-    objects = Objects(connection, repository_id)
-    tree = objects.commit(resolve(connection, repository_id, revision)).tree
-    return _text(objects, objects.find(tree, name))
-
-
-def _text(objects: Objects, entry: Entry | None) -> str:
-    if entry is None or entry.is_folder or objects.file(entry.oid).size > LONGEST_ATTRIBUTES:
-        return ""
-    return objects.get(entry.oid, BLOB).content.decode("utf-8", "replace")
+def text_of(objects: Objects, tree: str, name: str) -> str:
+    """The text of `.gitattributes` or `.gitignore` at the top of a tree; empty without one."""
+    return read_text(objects, objects.find(tree, name), LONGEST_ATTRIBUTES)
 
 
 def _above(path: str) -> Iterator[str]:

@@ -15,6 +15,7 @@ from madang.server.git.objects import Commit, Entry, readable
 from madang.server.git.refs import resolve
 from madang.server.git.store import FileInfo, Objects
 from madang.server.repositories.authors import authors_of
+from madang.server.repositories.folders import large_file
 
 PAGE = 50
 MOST_FILES = 1000  # of one answer; it says when there are more
@@ -133,5 +134,5 @@ def _side(entry: Entry, info: FileInfo | None) -> dict[str, Any]:
     if info is not None:
         side["size"] = info.size
     if info is not None and info.pointer is not None:
-        side["lfs"] = {"oid": info.pointer.sha256, "size": info.size, "pointerSize": len(info.pointer.encode())}
+        side["lfs"] = large_file(info.pointer)
     return side

@@ -93,8 +93,8 @@ def siblings(objects: Objects, commit: str, *, blobs: bool) -> list[dict[str, An
         if info is not None:
             item["size"] = info.size
         if info is not None and info.pointer is not None:
-            size = len(info.pointer.encode())
-            item["lfs"] = {"sha256": info.pointer.sha256, "size": info.size, "pointerSize": size}
+            pointer = info.pointer
+            item["lfs"] = {"sha256": pointer.sha256, "size": pointer.size, "pointerSize": pointer.length}
         answer.append(item)
     return answer
 
@@ -139,6 +139,3 @@ def _at(connection: Connection, repository: Repository, commit: str, fields: Ite
     if repository.type == "model":
         told["config"] = contents.config
     return {name: value for name, value in told.items() if name in set(fields)}
-
-
-__all__ = ["children", "describe", "describe_row", "fill", "siblings", "spaces_of"]

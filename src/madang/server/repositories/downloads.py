@@ -1,19 +1,20 @@
 """Counting downloads: in memory while they happen, written every few seconds, so that no download waits for it."""
 
+import logging
 import threading
 import time
 from collections import Counter, OrderedDict
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-from madang.server.clock import now
-from madang.server.database import Database, batches
+from madang.server.clock import DAY, now
+from madang.server.database import Database, batches, put
+from madang.server.errors import StorageFull
 from madang.server.repositories.records import downloads, repositories
 
-DAY = 24 * 3600 * 1000
 RECENT_DAYS = 30
+log = logging.getLogger("madang.server")
 
 
 class DownloadCounts:
@@ -58,7 +59,7 @@ class DownloadCounts:
         try:
             with self._database.write() as connection:
                 _add(connection, counts)
-        except sa.exc.SQLAlchemyError:
+        except (sa.exc.SQLAlchemyError, StorageFull):
             with self._lock:
                 self._counts.update(counts)  # next time
             raise
@@ -69,13 +70,20 @@ class DownloadCounts:
         writer = self._writer
         if writer is not None:
             writer.join()
-        self.write()
+        self._write_if_possible()
 
     def _write_soon(self) -> None:
         self._closing.wait(self._seconds)
         with self._lock:
             self._writer = None
-        self.write()
+        self._write_if_possible()
+
+    def _write_if_possible(self) -> None:
+        """A disk that is full, or a database that is away, stops neither this thread nor the end of the hub."""
+        try:
+            self.write()
+        except (sa.exc.SQLAlchemyError, StorageFull):
+            log.warning("downloads could not be written down; they are kept in memory", exc_info=True)
 
 
 def _add(connection: Connection, counts: Counter[tuple[int, int]]) -> None:
@@ -90,10 +98,7 @@ def _add(connection: Connection, counts: Counter[tuple[int, int]]) -> None:
         ]
         if not rows:
             continue
-        dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-        statement = dialect.insert(downloads)
-        added = {"count": downloads.c.count + statement.excluded.count}
-        connection.execute(statement.on_conflict_do_update(index_elements=["repository_id", "day"], set_=added), rows)
+        put(connection, downloads, rows, add=["count"])
         refresh(connection, there)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from madang.server.accounts import audit
@@ -11,6 +10,8 @@ from madang.server.accounts.caller import Caller
 from madang.server.clock import now
 from madang.server.database import batches
 from madang.server.errors import Unprocessable
+from madang.server.git.objects import files_in
+from madang.server.git.reachable import reachable
 from madang.server.git.records import objects as git_objects
 from madang.server.git.refs import MAIN, move_ref, resolve
 from madang.server.git.store import Objects
@@ -48,7 +49,7 @@ def duplicate(
         sdk=row.sdk,
     )
     objects = Objects(connection, source.id)
-    named = reachable(objects, [head])
+    named = objects_of(objects, head)
     _copy_objects(connection, source.id, made.id, named)
     _share_large_files(connection, objects, made.id, named, caller)
     move_ref(connection, made.id, MAIN, None, head)
@@ -57,28 +58,12 @@ def duplicate(
     return made
 
 
-def reachable(objects: Objects, heads: Iterable[str]) -> set[str]:
-    """The names of all objects that these commits lead to."""
+def objects_of(objects: Objects, head: str) -> set[str]:
+    """The names of all objects that a commit leads to. Raises Unprocessable for more than can be copied at once."""
     found: set[str] = set()
-    commits, trees = list(heads), []
-    while commits:
-        oid = commits.pop()
-        if oid in found:
-            continue
-        found.add(oid)
-        commit = objects.commit(oid)
-        commits += commit.parents
-        trees.append(commit.tree)
-    while trees:
-        oid = trees.pop()
-        if oid in found:
-            continue
-        found.add(oid)
-        for entry in objects.entries(oid):
-            if entry.is_folder:
-                trees.append(entry.oid)
-            else:
-                found.add(entry.oid)
+    for item in reachable(objects, [head]):
+        found.add(item.oid)
+        found |= files_in(item)
         if len(found) > MOST_OBJECTS:
             raise Unprocessable(f"this repository has more than {MOST_OBJECTS:,} objects: clone it and push instead.")
     return found
@@ -86,12 +71,11 @@ def reachable(objects: Objects, heads: Iterable[str]) -> set[str]:
 
 def _copy_objects(connection: Connection, source_id: int, target_id: int, oids: Iterable[str]) -> None:
     columns = [column.name for column in git_objects.columns]
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     for some in batches(oids):
         copied = sa.select(
             sa.literal(target_id), *(git_objects.c[name] for name in columns if name != "repository_id")
         ).where(git_objects.c.repository_id == source_id, git_objects.c.oid.in_(some))
-        connection.execute(dialect.insert(git_objects).from_select(columns, copied, include_defaults=False))
+        connection.execute(git_objects.insert().from_select(columns, copied, include_defaults=False))
 
 
 def _share_large_files(
@@ -99,18 +83,11 @@ def _share_large_files(
 ) -> None:
     """Let the copy use the large files that it names and the source has."""
     account_id = caller.account.id if caller.account is not None else None
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    for some in batches(oids):
-        infos = objects.files(some).values()
-        named = {info.pointer.sha256 for info in infos if info.pointer is not None}
-        if not named:
-            continue
+    infos = (info for some in batches(oids) for info in objects.files(some).values())
+    named = {info.pointer.sha256 for info in infos if info.pointer is not None}
+    columns = ["repository_id", "sha256", "uploaded_by", "uploaded_at"]
+    for some in batches(named):
         shared = sa.select(
             sa.literal(target_id), repository_blobs.c.sha256, sa.literal(account_id, sa.BigInteger), sa.literal(now())
-        ).where(repository_blobs.c.repository_id == objects.repository_id, repository_blobs.c.sha256.in_(named))
-        columns = ["repository_id", "sha256", "uploaded_by", "uploaded_at"]
-        connection.execute(
-            dialect.insert(repository_blobs)
-            .from_select(columns, shared, include_defaults=False)
-            .on_conflict_do_nothing()
-        )
+        ).where(repository_blobs.c.repository_id == objects.repository_id, repository_blobs.c.sha256.in_(some))
+        connection.execute(repository_blobs.insert().from_select(columns, shared, include_defaults=False))

@@ -16,9 +16,10 @@ from madang.server.git.trees import walk
 from madang.server.large_files.records import blobs, repository_blobs
 from madang.server.repositories import tags
 from madang.server.repositories.cards import front_matter
+from madang.server.repositories.files import as_json, read_file, read_text
 from madang.server.repositories.records import repositories
 from madang.server.repositories.repository import Repository
-from madang.server.repositories.safetensors import as_json, parameters_of, read_file
+from madang.server.repositories.safetensors import parameters_of
 from madang.server.repositories.values import plain, text
 from madang.server.search import index
 
@@ -63,8 +64,8 @@ def refresh(connection: Connection, repository: Repository, head: str) -> None:
 
 def read(objects: Objects, tree: str, type: str) -> tags.Contents:
     """The files that tell something."""
-    readme = _text(objects, tree, "README.md")
-    contents = tags.Contents(plain(front_matter(readme)), readme)
+    readme = read_text(objects, objects.find(tree, "README.md"), LONGEST_CARD)
+    contents = tags.Contents(front_matter(readme), readme)
     for path, entry in walk(objects, tree, recursive=True):
         if not entry.is_folder:
             contents.files.append(path)
@@ -98,7 +99,7 @@ def _config(objects: Objects, tree: str) -> dict[str, Any]:
         for key, value in _json(objects, tree, "tokenizer_config.json").items()
         if (_TOKENS.fullmatch(key) and isinstance(value, str | dict)) or key == "chat_template"
     }
-    template = _text(objects, tree, "chat_template.jinja")
+    template = read_text(objects, objects.find(tree, "chat_template.jinja"), LONGEST_CONFIG)
     if template:
         tokenizer["chat_template"] = template
     if len(str(tokenizer.get("chat_template", ""))) > LONGEST_TEMPLATE:
@@ -113,11 +114,6 @@ def _config(objects: Objects, tree: str) -> dict[str, Any]:
         found["diffusers"] = {"_class_name": pipeline}
     known: dict[str, Any] = plain(found)
     return known if len(str(known)) <= 4 * LONGEST_TEMPLATE else {}
-
-
-def _text(objects: Objects, tree: str, path: str) -> str:
-    content = read_file(objects, tree, path, LONGEST_CARD)
-    return "" if content is None else content.decode("utf-8", "replace")
 
 
 def _json(objects: Objects, tree: str, path: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 from madang.server.clock import iso
 from madang.server.git.last_changes import Effort, last_changes
 from madang.server.git.objects import Entry, readable
+from madang.server.git.pointers import Pointer
 from madang.server.git.refs import resolve
 from madang.server.git.sizes import tree_size
 from madang.server.git.store import FileInfo, Objects
@@ -105,8 +106,13 @@ def line(path: str, entry: Entry, info: FileInfo | None) -> dict[str, Any]:
         return {"type": "directory", "oid": entry.oid, "size": 0, "path": readable(path)}
     item: dict[str, Any] = {"type": "file", "oid": entry.oid, "size": info.size, "path": readable(path)}
     if info.pointer is not None:
-        item["lfs"] = {"oid": info.pointer.sha256, "size": info.size, "pointerSize": len(info.pointer.encode())}
+        item["lfs"] = large_file(info.pointer)
     return item
+
+
+def large_file(pointer: Pointer) -> dict[str, Any]:
+    """What clients are told of the large file that a small one stands for."""
+    return {"oid": pointer.sha256, "size": pointer.size, "pointerSize": pointer.length}
 
 
 def changed_last(objects: Objects, commit: str, paths: Iterable[str]) -> dict[str, dict[str, Any]]:

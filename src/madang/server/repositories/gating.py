@@ -203,12 +203,6 @@ def _described(row: "Row[Any]") -> dict[str, Any]:
     return item
 
 
-def own_request(connection: Connection, repository: Repository, account: Account) -> dict[str, Any] | None:
-    """What came of an account's own request; None when there is none."""
-    row = _request(connection, repository, access_requests.c.account_id == account.id)
-    return None if row is None else {"status": row.status, "reason": row.reason, "timestamp": iso(row.created_at)}
-
-
 REPORT = ("user", "fullname", "email", "status", "time", "reason")
 
 

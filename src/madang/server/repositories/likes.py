@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from madang.server.accounts.caller import Account, Caller
+from madang.server.accounts.finding import ACCOUNT, from_row
 from madang.server.accounts.records import accounts
 from madang.server.clock import iso, now
 from madang.server.repositories.access import visible_to
@@ -42,26 +43,17 @@ def _count(connection: Connection, repository: Repository, change: int) -> None:
     index.reorder(connection, [repository.id])
 
 
-def likes_it(connection: Connection, account: Account, repository: Repository) -> bool:
-    """Whether somebody likes a repository."""
-    query = sa.select(likes.c.created_at).where(
-        likes.c.account_id == account.id, likes.c.repository_id == repository.id
-    )
-    return connection.scalar(query) is not None
-
-
 def likers(
     connection: Connection, repository: Repository, after: Place | None = None, limit: int = 1000
 ) -> list[tuple[Place, Account]]:
     """Up to `limit` people who like a repository, the newest like first, each with its place in the list."""
-    columns = [accounts.c[name] for name in Account.__dataclass_fields__]
     query = (
-        sa.select(likes.c.created_at, likes.c.account_id, *columns)
+        sa.select(*ACCOUNT, likes.c.created_at.label("liked_at"))
         .join(accounts, accounts.c.id == likes.c.account_id)
         .where(likes.c.repository_id == repository.id, accounts.c.disabled.is_(False))
     )
     rows = connection.execute(_page(query, likes.c.account_id, after, limit))
-    return [((row[0], row[1]), Account(*row[2:])) for row in rows]
+    return [((row.liked_at, row.id), from_row(row)) for row in rows]
 
 
 def liked_by(

@@ -14,7 +14,7 @@ from madang.server.repositories.access import find
 from madang.server.repositories.errors import RepositoryExists
 from madang.server.repositories.names import check_name, check_repository_name
 from madang.server.repositories.records import redirects, repositories
-from madang.server.repositories.repository import COLUMNS, Repository, from_row
+from madang.server.repositories.repository import Repository, repository_of
 from madang.server.repositories.service import check_free, owner_for
 from madang.server.search import index
 
@@ -44,7 +44,7 @@ def move(connection: Connection, caller: Caller, type: str, old: str, new: str) 
         _rename(connection, repository, "", name=full_name)
     index.update(connection, repository.id)
     audit.record(connection, caller, "repository.move", type=type, repository=repository.name, to=full_name)
-    return _read(connection, repository.id)
+    return repository_of(connection, repository.id)
 
 
 def _rename(connection: Connection, repository: Repository, taken: str, **values: Any) -> None:
@@ -79,7 +79,7 @@ def change_settings(
         index.update(connection, repository.id)
         details = {**values, "type": repository.type, "repository": repository.name}
         audit.record(connection, caller, "repository.settings", **details)
-    return _read(connection, repository.id)
+    return repository_of(connection, repository.id)
 
 
 def check_visibility(type: str, visibility: str) -> None:
@@ -126,7 +126,3 @@ def check_administrator(caller: Caller) -> None:
     account = caller.account
     if account is None or not account.administrator or not caller.may_manage:
         raise Forbidden("Only administrators of this hub give names without an owner.")
-
-
-def _read(connection: Connection, repository_id: int) -> Repository:
-    return from_row(connection.execute(sa.select(*COLUMNS).where(repositories.c.id == repository_id)).one())

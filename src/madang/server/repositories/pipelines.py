@@ -76,14 +76,8 @@ AUTO_MODELS = {
 # the tasks a card's tags can name in place of `pipeline_tag`
 PIPELINES = frozenset(AUTO_MODELS) | {
     *("summarization", "sentence-similarity", "text-ranking", "text-to-image", "image-to-image", "image-to-video"),
-    *(
-        "text-to-video",
-        "audio-to-audio",
-        "any-to-any",
-        "voice-activity-detection",
-        "reinforcement-learning",
-        "robotics",
-    ),
+    *("text-to-video", "audio-to-audio", "any-to-any", "voice-activity-detection", "reinforcement-learning"),
+    "robotics",
     *("tabular-classification", "tabular-regression", "tabular-to-text", "table-to-text", "time-series-forecasting"),
     *("graph-ml", "zero-shot-classification", "unconditional-image-generation", "image-feature-extraction"),
     *("text-retrieval", "text-to-3d", "image-to-3d", "video-text-to-text", "audio-text-to-text", "video-to-video"),

@@ -11,48 +11,23 @@ from madang.server.repositories import tags
 from madang.server.repositories.pipelines import auto_model_of
 from madang.server.repositories.values import texts
 
-_COMMON = ("author", "cardData", "createdAt", "disabled", "lastModified", "likes", "private", "resourceGroup", "sha")
-_LAST = ("siblings", "tags", "trendingScore", "usedStorage")
 # what `expand` may name: the public hub's words, in their order
-LEGAL = {
-    "model": tuple(
-        sorted(
-            [
-                *_COMMON,
-                *_LAST,
-                *(
-                    "baseModels",
-                    "childrenModelCount",
-                    "config",
-                    "downloads",
-                    "downloadsAllTime",
-                    "evalResults",
-                    "gated",
-                ),
-                *("gguf", "inference", "inferenceProviderMapping", "library_name", "mask_token", "model-index"),
-                *("pipeline_tag", "safetensors", "spaces", "transformersInfo", "widgetData", "xetEnabled"),
-            ],
-            key=str.lower,
-        )
+_COMMON = (
+    *("author", "cardData", "createdAt", "disabled", "lastModified", "likes", "private", "resourceGroup", "sha"),
+    *("siblings", "tags", "trendingScore", "usedStorage", "xetEnabled"),
+)
+_OF_TYPE = {
+    "model": (
+        *("baseModels", "childrenModelCount", "config", "downloads", "downloadsAllTime", "evalResults", "gated"),
+        *("gguf", "inference", "inferenceProviderMapping", "library_name", "mask_token", "model-index"),
+        *("pipeline_tag", "safetensors", "spaces", "transformersInfo", "widgetData"),
     ),
-    "dataset": tuple(
-        sorted(
-            [
-                *_COMMON,
-                *_LAST,
-                *("citation", "description", "downloads", "downloadsAllTime", "gated", "mainSize"),
-                *("paperswithcode_id", "xetEnabled"),
-            ],
-            key=str.lower,
-        )
+    "dataset": (
+        *("citation", "description", "downloads", "downloadsAllTime", "gated", "mainSize", "paperswithcode_id"),
     ),
-    "space": tuple(
-        sorted(
-            [*_COMMON, *_LAST, "datasets", "models", "region", "runtime", "sdk", "subdomain", "xetEnabled"],
-            key=str.lower,
-        )
-    ),
+    "space": ("datasets", "models", "region", "runtime", "sdk", "subdomain"),
 }
+LEGAL = {kind: tuple(sorted((*_COMMON, *names), key=str.lower)) for kind, names in _OF_TYPE.items()}
 # what an answer has when nothing is named
 DEFAULT = {
     "model": (

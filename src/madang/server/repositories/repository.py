@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy.engine import Row
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
 
-from madang.server.repositories.names import PLURALS, PREFIXES
+from madang.server.repositories.names import PREFIXES
 from madang.server.repositories.records import repositories
 
 
@@ -36,10 +37,6 @@ class Repository:
         """How addresses of pages, files and git begin: `alice/bert`, `datasets/alice/table`."""
         return PREFIXES[self.type] + self.name
 
-    @property
-    def api_path(self) -> str:
-        return f"api/{PLURALS[self.type]}/{self.name}"
-
 
 COLUMNS = tuple(
     repositories.c[name] for name in ("id", "type", "name", "owner_id", "creator_id", "private", "gated", "disabled")
@@ -49,3 +46,8 @@ COLUMNS = tuple(
 def from_row(row: "Row[Any]") -> Repository:
     """A repository of a row of COLUMNS."""
     return Repository(*row[: len(COLUMNS)])
+
+
+def repository_of(connection: Connection, identity: int) -> Repository:
+    """The repository with this number."""
+    return from_row(connection.execute(sa.select(*COLUMNS).where(repositories.c.id == identity)).one())

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 from madang.server.accounts import audit
 from madang.server.accounts.caller import Caller
 from madang.server.database import batches
+from madang.server.discussions.records import discussions
 from madang.server.errors import Unprocessable
 from madang.server.git.diffs import changed_files
 from madang.server.git.history import history_page
@@ -20,9 +21,10 @@ from madang.server.git.store import Objects
 from madang.server.git.trees import DEEPEST, walk
 from madang.server.large_files.records import blobs, repository_blobs
 from madang.server.large_files.service import forget
+from madang.server.repositories.authors import signature
 from madang.server.repositories.locking import lock
 from madang.server.repositories.repository import Repository
-from madang.server.repositories.service import after_change, signature
+from madang.server.repositories.service import after_change
 
 PAGE = 1000
 MOST_COMMITS = 100_000
@@ -146,8 +148,6 @@ class _Rewriting:
 
     def _move_pull_requests(self) -> None:
         """Commits that discussions name get their new ids; nothing was pushed, so nobody is told of it."""
-        from madang.server.discussions.records import discussions
-
         here = discussions.c.repository_id == self.repository.id
         for name in ("head", "merge_commit", "merge_base"):
             column = discussions.c[name]

@@ -1,20 +1,17 @@
 """How many parameters safetensors files hold, read off their headers: a few kilobytes of files of any size."""
 
-import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
-from madang.server.database import insert_new, storage_of
-from madang.server.errors import NotFound, Unprocessable
-from madang.server.git.objects import BLOB
+from madang.server.database import insert_new
+from madang.server.errors import Unprocessable
 from madang.server.git.store import FileInfo, Objects
+from madang.server.repositories.files import as_json, read_file, read_part
 from madang.server.repositories.records import tensor_headers
-from madang.server.storage.blobs import blob_key
 
 ONE_FILE, INDEX = "model.safetensors", "model.safetensors.index.json"
 LONGEST_HEADER = 16 * 1024 * 1024
@@ -95,25 +92,6 @@ def count_parameters(header: bytes) -> dict[str, int]:
     return dict(counts)
 
 
-def read_file(objects: Objects, tree: str, path: str, limit: int) -> bytes | None:
-    """The content of a file, wherever it is kept; None when there is none or it is larger than `limit`."""
-    entry = objects.find(tree, path)
-    if entry is None or entry.is_folder:
-        return None
-    info = objects.files([entry.oid]).get(entry.oid)
-    if info is None or info.size > limit:
-        return None
-    return b"".join(_bytes(objects, info, 0, info.size))
-
-
-def as_json(content: bytes) -> Any:
-    """What a file says; None when it is no JSON."""
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-
-
 def _infos(objects: Objects, tree: str, names: Iterable[str]) -> list[FileInfo]:
     entries = [objects.find(tree, name) for name in names]
     oids = [entry.oid for entry in entries if entry is not None and not entry.is_folder]
@@ -134,33 +112,15 @@ def _counts(objects: Objects, info: FileInfo) -> dict[str, int] | None:
         if header is None:
             return None
         known = count_parameters(header)
-        _remember(connection, sha256, known)
+        insert_new(connection, tensor_headers, [{"sha256": sha256, "parameters": known}])
     return known or None
-
-
-def _remember(connection: Connection, sha256: str, counts: dict[str, int]) -> None:
-    insert_new(connection, tensor_headers, [{"sha256": sha256, "parameters": counts}])
 
 
 def _header(objects: Objects, info: FileInfo, limit: int) -> bytes | None:
     """The JSON at the beginning of a safetensors file; None when there is none, or it is longer than `limit`."""
-    start = b"".join(_bytes(objects, info, 0, min(FIRST_READ, info.size)))
+    start = b"".join(read_part(objects, info, 0, min(FIRST_READ, info.size)))
     length = int.from_bytes(start[:8], "little")
     if len(start) < 10 or start[8:9] != b"{" or length > min(limit, info.size - 8):
         return None
-    rest = b"".join(_bytes(objects, info, len(start), 8 + length)) if 8 + length > len(start) else b""
+    rest = b"".join(read_part(objects, info, len(start), 8 + length)) if 8 + length > len(start) else b""
     return (start + rest)[8 : 8 + length]
-
-
-def _bytes(objects: Objects, info: FileInfo, start: int, end: int) -> Iterator[bytes]:
-    """A part of a file; nothing when the store does not have it."""
-    if info.pointer is None:
-        yield objects.get(info.oid, BLOB).content[start:end]
-        return
-    storage = storage_of(objects.connection)
-    if storage is None:
-        return
-    try:
-        yield from storage.read(blob_key(info.pointer.sha256), start, end)
-    except NotFound:
-        return

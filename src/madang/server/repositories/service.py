@@ -6,21 +6,23 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from madang.server.accounts.caller import Account, Caller, Right
-from madang.server.accounts.records import accounts, members
+from madang.server.accounts.caller import Account, Caller
+from madang.server.accounts.finding import find_account
+from madang.server.accounts.records import members
 from madang.server.clock import now
 from madang.server.database import insert
 from madang.server.discussions import pushes
 from madang.server.errors import Forbidden, NotFound, NotSignedIn
 from madang.server.git.commits import NewFile, make_commit
-from madang.server.git.objects import Entry, Signature
+from madang.server.git.objects import Entry
 from madang.server.git.refs import MAIN, PULL_REQUESTS
 from madang.server.repositories import facts
+from madang.server.repositories.authors import signature
 from madang.server.repositories.errors import RepositoryExists
 from madang.server.repositories.locking import lock
 from madang.server.repositories.names import check_repository_name
 from madang.server.repositories.records import redirects, repositories
-from madang.server.repositories.repository import COLUMNS, Repository, from_row
+from madang.server.repositories.repository import Repository, repository_of
 from madang.server.search import index as search
 
 LARGE_PATTERNS = (
@@ -41,11 +43,6 @@ def attributes_file(type: str) -> bytes:
     return "".join(f"{pattern} filter=lfs diff=lfs merge=lfs -text\n" for pattern in patterns).encode()
 
 
-def signature(account: Account) -> Signature:
-    """How an account signs commits. The address tells that the name is an account of a hub."""
-    return Signature(account.name, f"{account.name}@users.noreply.madang", now() // 1000)
-
-
 def owner_for(connection: Connection, caller: Caller, name: str | None) -> Account:
     """The account in whose name the caller makes something: their own, or that of an organisation they may write to.
 
@@ -56,10 +53,10 @@ def owner_for(connection: Connection, caller: Caller, name: str | None) -> Accou
         raise NotSignedIn("Sign in first: send a token.")
     owner = account
     if name is not None and name.lower() != account.name.lower():
-        row = connection.execute(sa.select(accounts).where(accounts.c.key == name.lower())).mappings().first()
-        if row is None:
-            raise NotFound(f"There is no account {name!r} on this hub.")
-        owner = Account(**{key: row[key] for key in Account.__dataclass_fields__})
+        found = find_account(connection, name)
+        if found is None:
+            raise NotFound(f"There is no account {name[:100]!r} on this hub.")
+        owner = found
         role = connection.scalar(
             sa.select(members.c.role).where(members.c.organisation_id == owner.id, members.c.account_id == account.id)
         )
@@ -83,9 +80,8 @@ def create(
 ) -> Repository:
     """A new repository with one commit, which holds `.gitattributes`. Raises RepositoryExists."""
     repository = add_row(connection, caller, type, name, owner=owner, private=private, sdk=sdk, protected=protected)
-    assert caller.account is not None
     first: dict[str, NewFile | Entry | None] = {".gitattributes": NewFile(attributes_file(type))}
-    change_files(connection, repository, MAIN, first, author=caller.account, message="initial commit")
+    change_files(connection, repository, MAIN, first, author=caller.user, message="initial commit")
     return repository
 
 
@@ -104,12 +100,11 @@ def add_row(
     check_repository_name(name)
     full_name = f"{namespace.name}/{name}"
     check_free(connection, type, full_name, f"You already created this {type} repo: {full_name}")
-    assert caller.account is not None
     moment = now()
     values = {
         "type": type,
         "owner_id": namespace.id,
-        "creator_id": caller.account.id,
+        "creator_id": caller.user.id,
         "name": full_name,
         "key": full_name.lower(),
         "private": namespace.private_by_default if private is None else private,
@@ -122,8 +117,7 @@ def add_row(
             identity = insert(connection, repositories, **values)
     except sa.exc.IntegrityError:  # somebody made it since
         raise RepositoryExists(f"You already created this {type} repo: {full_name}") from None
-    row = connection.execute(sa.select(*COLUMNS).where(repositories.c.id == identity)).one()
-    return from_row(row)
+    return repository_of(connection, identity)
 
 
 def check_free(connection: Connection, type: str, full_name: str, taken: str) -> None:
@@ -170,16 +164,3 @@ def after_change(
             pushes.pushed(connection, repository, ref, author, target)
     if moved.get(MAIN) is not None:
         facts.refresh(connection, repository, str(moved[MAIN]))
-
-
-__all__ = [
-    "Right",
-    "add_row",
-    "after_change",
-    "change_files",
-    "check_free",
-    "create",
-    "delete",
-    "owner_for",
-    "signature",
-]

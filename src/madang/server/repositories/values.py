@@ -1,13 +1,14 @@
 """Values that strangers wrote into YAML or JSON, brought into a form that databases and answers can carry."""
 
+import datetime
 import math
 import re
 from typing import Any
 
-_UNWRITABLE = re.compile("[\ud800-\udfff\0]")
-
-
 DEEPEST = 40
+# what the columns that keep one word have room for
+LONGEST_WORD = 96
+_UNWRITABLE = re.compile("[\ud800-\udfff\0]")
 
 
 def plain(value: Any, depth: int = 0) -> Any:
@@ -26,10 +27,12 @@ def plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, dict):
-        return {plain(str(key)): plain(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, list):
+        return {plain(str(plain(key))): plain(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
         return [plain(item, depth + 1) for item in value]
-    return plain(str(value))
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    return plain(value.decode("latin-1") if isinstance(value, bytes) else str(value))
 
 
 def texts(value: Any, *, most: int = 500, longest: int = 200) -> list[str]:
@@ -43,5 +46,5 @@ def texts(value: Any, *, most: int = 500, longest: int = 200) -> list[str]:
 
 def text(value: Any) -> str | None:
     """A value that is one short text; None for anything else."""
-    found = texts(value, longest=96) if isinstance(value, str) else []
+    found = texts(value, longest=LONGEST_WORD) if isinstance(value, str) else []
     return found[0] if found else None

@@ -4,14 +4,13 @@ from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Row
 
-from madang.server.database import batches, insert_new
-from madang.server.git.objects import BLOB
+from madang.server.database import batches, insert_new, put
 from madang.server.git.store import Objects
+from madang.server.repositories.files import read_text
 from madang.server.repositories.records import repositories
-from madang.server.search import text
+from madang.server.search import sizes, text
 from madang.server.search.records import ORDERS, pairs, postings, terms, texts
 from madang.server.search.vocabulary import OF_TYPE, kind_of
 
@@ -84,6 +83,8 @@ def terms_of(row: "Row[Any]") -> list[Term]:
     found: list[Term] = [("all", ""), ("author", row.key.partition("/")[0])]
     if row.gated:
         found.append(("gated", "true"))
+    if row.parameters is not None:
+        found += [("size", name) for name in sizes.names(row.parameters)]
     if row.type == "space":
         found += [(field, name.lower()) for field in ("model", "dataset") for name in linked(row.card, field + "s")]
     return found + [("tag", tag) for tag in tags[:MOST_TAGS]]
@@ -187,12 +188,7 @@ def _count_pairs(connection: Connection, type: str, old: dict[int, bool], new: d
         for (one, other), step in sorted(changes.items())
         if step and one != other
     ]
-    if rows:
-        dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-        statement = dialect.insert(pairs)
-        summed = pairs.c.public + statement.excluded.public
-        key = [pairs.c.term_id, pairs.c.other_id]
-        connection.execute(statement.on_conflict_do_update(index_elements=key, set_={"public": summed}), rows)
+    put(connection, pairs, rows, add=["public"])
 
 
 def _write_text(connection: Connection, row: "Row[Any]") -> None:
@@ -228,9 +224,7 @@ def card_text(connection: Connection, row: "Row[Any]") -> str:
         return ""
     objects = Objects(connection, row.id)
     entry = objects.find(objects.commit(row.head).tree, "README.md")
-    if entry is None or entry.is_folder or objects.file(entry.oid).size > LONGEST_CARD:
-        return ""
-    content = objects.get(entry.oid, BLOB).content.decode("utf-8", "replace").removeprefix("\ufeff")
+    content = read_text(objects, entry, LONGEST_CARD).removeprefix("\ufeff")
     lines = content.splitlines()
     marks = [number for number, line in enumerate(lines) if line.rstrip() == "---"][:2]
     # front matter is searched by its tags

@@ -6,7 +6,7 @@ from sqlalchemy.engine import Connection, Row
 
 from madang.server.errors import InvalidRequest
 from madang.server.repositories import describing
-from madang.server.repositories.properties import check_expand
+from madang.server.repositories.properties import check_expand, describe_row
 from madang.server.search.questions import Question
 
 # What costs nothing to say. Without being asked for, items have no card and no config: clients rely on that.
@@ -42,7 +42,7 @@ def fields_of(question: Question) -> tuple[str, ...]:
 
 def item(connection: Connection, row: "Row[Any]", fields: tuple[str, ...]) -> dict[str, Any]:
     """One repository of a list."""
-    answer = describing.describe_row(row, fields)
+    answer = describe_row(row, fields)
     if "modelId" in fields:
         answer["modelId"] = row.name
     describing.fill(connection, row, answer, fields)

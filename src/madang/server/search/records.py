@@ -7,15 +7,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from madang.server.database import Key, metadata
-from madang.server.repositories.records import repositories
 
-# Something a list can be narrowed by: a tag, an author, or (field "all") being of this type.
+# Something a list can be narrowed by: a tag, an author, a size, or (field "all") being of this type.
 terms = sa.Table(
     "search_terms",
     metadata,
     sa.Column("id", Key, primary_key=True),
     sa.Column("type", sa.String(8), nullable=False),  # model, dataset, space
-    sa.Column("field", sa.String(8), nullable=False),  # all, tag, author, gated, model, dataset
+    sa.Column("field", sa.String(8), nullable=False),  # all, tag, author, gated, size, model, dataset
     sa.Column("name", sa.String(256), nullable=False),
     sa.Column("kind", sa.String(24), nullable=False),  # which facet it belongs to: see search.vocabulary
     sa.Column("public", sa.BigInteger, nullable=False, default=0),  # how many public repositories have it
@@ -63,8 +62,6 @@ texts = sa.Table(
     sa.Column("name", sa.String(200), nullable=False),
     sa.Column("text", sa.Text, nullable=False),  # name, tags and card
 )
-
-sa.Index("ix_repositories_parameters", repositories.c.type, repositories.c.parameters)
 
 # The index of the full text, from grams (numbers, see search.text) to repositories. SQLite keeps it as a full-text
 # table without the text itself, PostgreSQL as an array with an inverted index; both are made with the table above.

@@ -5,7 +5,7 @@ A walk tests at most so many repositories in one request: then the page ends, ho
 goes on from there. So no combination of filters, however unlucky, makes a request run for seconds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,7 +15,9 @@ from sqlalchemy.engine import Connection
 from madang.server.search.records import postings
 
 # so many repositories are tested for one page at most (a page of 1000 gets more)
-MOST_TESTED = 3000
+MOST_TESTED = 2000
+# and so many of each of the lists that it is put together from
+LEAST_TESTED = 200
 
 Condition = sa.ColumnElement[bool]
 
@@ -40,11 +42,15 @@ class Term(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """Repositories that have all of these terms and meet the conditions, either the public or the private ones."""
+    """Repositories that have all of these terms and meet the conditions, either the public or the private ones.
+
+    Where there are `parts`, it is the same repositories, taken apart so that less has to be tested.
+    """
 
     terms: tuple[Term, ...]
     private: bool
     conditions: tuple[Condition, ...] = ()
+    parts: "tuple[Source, ...] | None" = None
 
     @property
     def driver(self) -> Term:
@@ -53,6 +59,8 @@ class Source:
     @property
     def size(self) -> int:
         """How many repositories a complete walk would test."""
+        if self.parts is not None:
+            return sum(part.size for part in self.parts)
         return self.driver.size(self.private)
 
 
@@ -110,7 +118,10 @@ def walk(
     """One page out of several sources. `among` narrows them to these repositories, all of which are then tested."""
     if among is not None and not among:
         return Walked([], None)
-    parts = [_walk_one(connection, source, order, after, limit, tested, among) for source in sources if source.size]
+    sources = [source for source in _apart(sources, among) if source.size]
+    # together they test as many as one would, and each enough to say something
+    each = max(tested // len(sources), min(tested, LEAST_TESTED)) if sources else 0
+    parts = [_walk_one(connection, source, order, after, limit, each, among) for source in sources]
     found = order.sorted([place for part in parts for place in part.places])
     # beyond the first stop of any source, it is not known what that source would have put between the others'
     stops = order.sorted([part.stop for part in parts if part.stop is not None])
@@ -119,6 +130,12 @@ def walk(
     if len(found) > limit:
         return Walked(found[:limit], found[limit - 1])
     return Walked(found, stops[0] if stops else None)
+
+
+def _apart(sources: Sequence[Source], among: Sequence[int] | None) -> Iterator[Source]:
+    for source in sources:
+        # repositories that are known already are tested for the range itself, once
+        yield from (source,) if source.parts is None or among is not None else source.parts
 
 
 def _walk_one(

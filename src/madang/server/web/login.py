@@ -27,7 +27,7 @@ router = Router(route_class=Page, include_in_schema=False)
 def ask(request: Request, caller: AnyCaller, next: str = HOME) -> Response:
     if caller.session is not None:
         return go(safe_path(next))
-    return page(request, None, "login.html", next=safe_path(next), name="")
+    return page(request, caller, "login.html", next=safe_path(next), name="")
 
 
 @router.post("/login")

@@ -80,7 +80,7 @@ def wants_page(request: Request) -> bool:
 
 
 def refused(request: Request, error: Refusal) -> HTMLResponse:
-    """The page that tells a person what did not work."""
+    """The page that tells a person what did not work. Who looks is known only at addresses that ask for it."""
     return page(request, getattr(request.state, "caller", None), "refused.html", error=error)
 
 

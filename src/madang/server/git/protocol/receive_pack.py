@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from madang.server.accounts.caller import Caller, Right
 from madang.server.discussions import pushes
 from madang.server.discussions.records import discussions
-from madang.server.errors import Conflict, Forbidden, InvalidRequest, NotSignedIn, Refusal
+from madang.server.errors import Forbidden, InvalidRequest, NotSignedIn, Refusal
 from madang.server.git.objects import COMMIT, KIND_NAMES
 from madang.server.git.protocol.checks import Inspection, paths_in
 from madang.server.git.protocol.incoming import IncomingPack, PackLimits
@@ -20,7 +20,6 @@ from madang.server.git.protocol.raw_objects import RawObjects
 from madang.server.git.protocol.reachability import end_of, peel
 from madang.server.git.protocol.room import temporary_file
 from madang.server.git.protocol.storing import store_pack
-from madang.server.git.records import refs
 from madang.server.git.refs import HEADS, MAIN, PULL_REQUESTS, TAGS, check_ref_name, move_ref
 from madang.server.hub import Hub
 from madang.server.large_files import service as large_files
@@ -197,24 +196,13 @@ class _Receiving:
                 raise Forbidden(f"Cannot delete {MAIN}")
             return
         if command.old is None:
-            self._check_new_name(connection, name)
+            check_ref_name(name.split("/", 2)[2])
         oid = bytes.fromhex(command.new)
         targets, kinds = peel(raw, [oid])
         kind = kinds.get(end_of(oid, targets) if name.startswith(TAGS) else oid)
         if kind != COMMIT:
             found = "nothing that is here" if kind is None else f"a {KIND_NAMES[kind]}"
             raise InvalidRequest(f"it must lead to a commit, and {command.new} is {found}.")
-
-    def _check_new_name(self, connection: Connection, name: str) -> None:
-        """Raises InvalidRequest for a name that is none, Conflict where a client would need a folder and a file."""
-        check_ref_name(name.split("/", 2)[2])
-        parts = name.split("/")
-        above = ["/".join(parts[:count]) for count in range(3, len(parts))]
-        in_the_way = sa.or_(refs.c.name.in_(above), refs.c.name.startswith(name + "/", autoescape=True))
-        query = sa.select(refs.c.name).where(refs.c.repository_id == self.repository.id, in_the_way).limit(1)
-        other = connection.scalar(query)
-        if other is not None:
-            raise Conflict(f"{other} is in the way: one name cannot be the beginning of another up to a slash.")
 
 
 def _paths(incoming: IncomingPack, inspection: Inspection, oids: list[bytes]) -> dict[bytes, str]:

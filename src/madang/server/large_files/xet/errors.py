@@ -19,9 +19,3 @@ class TicketOver(Refusal):
     """An access token of Xet that ended, or was not made by this hub; clients ask for a new one."""
 
     status = 401
-
-
-class FreedMeanwhile(Refusal):
-    """A xorb was freed in the moment in which it was sent again; clients repeat it."""
-
-    status = 503

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from sqlalchemy.engine import Connection
 
 from madang.server.clock import now
-from madang.server.database import batches, insert_new
+from madang.server.database import batches, insert_new, put
 from madang.server.errors import NotFound
 from madang.server.hub import Hub
+from madang.server.large_files.errors import FreedMeanwhile
 from madang.server.large_files.records import repository_blobs
-from madang.server.large_files.xet.errors import FreedMeanwhile, InvalidXorb
+from madang.server.large_files.xet.errors import InvalidXorb
 from madang.server.large_files.xet.hashing import SIZE, remainder, text_of, xorb_hash
 from madang.server.large_files.xet.records import known_chunks, places, senders, xorbs
 from madang.server.large_files.xet.tickets import Asking
@@ -143,7 +144,7 @@ class ArrivingXorb:
                 _note(connection, self.hash, self._reader)
             staged = missing or (there is not None and there.staged)
             if (missing and not new) or (staged and self._hub.storage.size(staging_key(self.hash)) is None):
-                raise FreedMeanwhile(f"the xorb {text_of(self.hash)} was freed just now. Send it again.")
+                raise FreedMeanwhile(f"xorb {text_of(self.hash)}")
             _note_sender(connection, self.hash, asking)
         if not staged:
             self._hub.storage.delete(staging_key(self.hash))
@@ -226,8 +227,5 @@ def _note(connection: Connection, hash: bytes, reader: XorbReader) -> None:
 
 
 def _note_sender(connection: Connection, hash: bytes, asking: Asking) -> None:
-    row = {"xorb": hash, "account_id": asking.account.id}
-    latest = {"repository_id": asking.repository.id, "sent_at": now()}
-    insert_new(connection, senders, [{**row, **latest}])
-    mine = sa.and_(senders.c.xorb == hash, senders.c.account_id == asking.account.id)
-    connection.execute(senders.update().where(mine).values(**latest))
+    row = {"xorb": hash, "account_id": asking.account.id, "repository_id": asking.repository.id, "sent_at": now()}
+    put(connection, senders, [row], change=["repository_id", "sent_at"])

@@ -12,6 +12,7 @@ from madang.server.accounts.finding import ACCOUNT, from_row
 from madang.server.accounts.records import accounts, tokens
 from madang.server.accounts.tokens import TOKEN
 from madang.server.clock import now
+from madang.server.database import put
 from madang.server.errors import Forbidden, NotSignedIn
 from madang.server.hub import Hub
 from madang.server.large_files.xet.errors import TicketOver
@@ -97,10 +98,7 @@ def cas_address(hub: Hub, connection: Connection, account_id: int) -> str:
 
 def forget_what_clients_know(connection: Connection, account_id: int) -> None:
     """Give the account's chunk store another address, so that its clients begin with an empty memory of it."""
-    there = generations.c.account_id == account_id
-    changed = connection.execute(generations.update().where(there).values(number=generations.c.number + 1)).rowcount
-    if not changed:
-        connection.execute(generations.insert().values(account_id=account_id, number=1))
+    put(connection, generations, [{"account_id": account_id, "number": 1}], add=["number"])
 
 
 def _caller(connection: Connection, account_id: int, token_id: int | None) -> Caller:

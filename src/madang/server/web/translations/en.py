@@ -28,7 +28,7 @@ WORDS = {
     ),
     "password.rule": "At least {shortest} characters.",
     "device.title": "Sign in a command line",
-    "device.intro": "`hf auth login` shows a code. Enter it here to let that command line act for you.",
+    "device.intro": "“hf auth login” shows a code. Enter it here to let that command line act for you.",
     "device.code": "The code it shows",
     "device.find": "Continue",
     "device.warning": (

@@ -28,7 +28,7 @@ WORDS = {
     ),
     "password.rule": "{shortest}자 이상이어야 합니다.",
     "device.title": "명령줄 로그인",
-    "device.intro": "`hf auth login`이 보여 주는 코드를 입력하면 그 명령줄이 이 계정으로 로그인됩니다.",
+    "device.intro": "‘hf auth login’이 보여 주는 코드를 입력하면 그 명령줄이 이 계정으로 로그인됩니다.",
     "device.code": "명령줄에 표시된 코드",
     "device.find": "계속",
     "device.warning": (
