@@ -14,7 +14,7 @@ import madang.server.hub  # noqa: F401 - all tables
 from madang.server.accounts.records import accounts
 from madang.server.database import Database, metadata
 from madang.server.repositories.records import repositories
-from madang.server.search import text
+from madang.server.search import sizes, text
 from madang.server.search.records import GRAMS, ORDERS, pairs, postings, terms
 from madang.server.search.vocabulary import COUNTED, LANGUAGES, LIBRARIES, TASKS, kind_of
 
@@ -178,7 +178,9 @@ class World:
         return " ".join(said)
 
     def terms_of(self, row: dict[str, Any], author: str) -> list[int]:
-        named = [("all", ""), ("author", author), *(("tag", tag) for tag in row["tags"])]
+        sized = [] if row["parameters"] is None else sizes.names(row["parameters"])
+        named = [("all", ""), ("author", author), *(("size", name) for name in sized)]
+        named += [("tag", tag) for tag in row["tags"]]
         found = [self.numbers.setdefault(term, len(self.numbers) + 1) for term in named]
         (self.hidden if row["private"] else self.public).update(found)
         if not row["private"]:

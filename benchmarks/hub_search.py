@@ -19,10 +19,11 @@ from hub_filling import COMMON_WORD, DISJOINT, RARE_TAG, RARE_WORD, SYLLABLE, WO
 
 from madang.server.accounts.caller import Caller
 from madang.server.database import Database
+from madang.server.repositories.records import repositories
 from madang.server.search import facets, items, suggesting
 from madang.server.search.listing import page
 from madang.server.search.questions import ORDERS, cursor, parse
-from madang.server.search.records import postings, repositories
+from madang.server.search.records import postings
 
 Case = tuple[str, Callable[[], int]]
 

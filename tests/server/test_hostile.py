@@ -155,6 +155,16 @@ def test_what_is_no_token_is_told_so(client: Clients, authorization: bytes) -> N
     assert (answer.status_code, answer.json()["error"]) == (401, "Invalid credentials in Authorization header")
 
 
+@pytest.mark.parametrize("text", TEXTS, ids=lambda text: ascii(text[:20]))
+def test_bodies_without_a_schema_may_hold_any_text(alice: TestClient, text: str) -> None:
+    body = json.dumps({"paths": [text, "README.md"], text: text})
+    headers = {"Content-Type": "application/json"}
+    for address in ("/api/models/alice/bert/paths-info/main", "/alice/bert/ask-access"):
+        check_refused_or_done(alice.post(address, content=body, headers=headers))
+    alice.put("/api/models/alice/bert/settings", json={"gated": "manual"}).raise_for_status()
+    check_refused_or_done(alice.post("/alice/bert/ask-access", content=body, headers=headers))
+
+
 def test_numbers_without_end_are_no_addresses(alice: TestClient) -> None:
     for number in ("9" * 19, "9" * 5000, "0" * 5000):
         assert alice.get(f"/api/models/alice/bert/discussions/{number}").status_code == 404
@@ -173,10 +183,10 @@ SLOW_PATTERNS = {
 @pytest.mark.parametrize("patterns", SLOW_PATTERNS.values(), ids=SLOW_PATTERNS)
 def test_patterns_may_not_take_long(patterns: str) -> None:
     start = time.perf_counter()
-    for path in ("a" * 255, "b" * 255, "/".join(["a" * 40] * 100)):
-        for look in (Ignored(patterns).__contains__, Attributes(patterns.replace("\n", " filter=lfs\n")).is_large):
+    for looks in (Ignored(patterns).__contains__, Attributes(patterns.replace("\n", " filter=lfs\n")).is_large):
+        for path in ("a" * 255, "b" * 255, "/".join(["a" * 40] * 100)):
             with contextlib.suppress(InvalidRequest):
-                look(path)
+                looks(path)
     assert time.perf_counter() - start < 30  # one alone took a minute
 
 
@@ -371,6 +381,19 @@ def test_a_private_repository_and_none_are_answered_alike_everywhere(alice: Test
                     told.append((answer.status_code, headers, answer.text.replace(name, "NAME")))
                 assert told[0] == told[1] == told[2], f"{method} {route.path}"
                 assert told[0][0] in (401, 404, 400, 405), f"{method} {route.path}: {told[0]}"
+
+
+def test_what_belongs_to_one_repository_is_not_found_by_its_number_in_another(alice: TestClient) -> None:
+    """Comments and requests for access have numbers of their own, whose owner must be the repository in the address."""
+    alice.post("/api/repos/create", json={"name": "other"}).raise_for_status()
+    for name in ("bert", "other"):
+        made = alice.post(f"/api/models/alice/{name}/discussions", json={"title": "Title", "description": "hello"})
+        assert made.json()["num"] == 1
+    (comment,) = alice.get("/api/models/alice/other/discussions/1").json()["events"]
+    for verb, body in (("edit", {"content": "changed"}), ("hide", {})):
+        answer = alice.post(f"/api/models/alice/bert/discussions/1/comment/{comment['id']}/{verb}", json=body)
+        assert answer.status_code == 404
+        assert alice.post(f"/api/models/alice/other/discussions/1/comment/{comment['id']}/{verb}", json=body).is_success
 
 
 def test_every_word_that_addresses_begin_with_is_the_name_of_no_account() -> None:

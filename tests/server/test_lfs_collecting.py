@@ -211,14 +211,14 @@ def test_many_uploads_beside_many_collections_lose_nothing(hub: HubForTests, ali
     failed: list[Exception] = []
     freed: list[int] = []
 
-    def collecting() -> None:
+    def collect_again() -> None:
         try:
             while not stop.is_set():
                 freed.append(collecting.collect(hub.hub).files)
         except Exception as error:
             failed.append(error)
 
-    threads = [threading.Thread(target=collecting) for _ in range(2)]
+    threads = [threading.Thread(target=collect_again) for _ in range(2)]
     for thread in threads:
         thread.start()
     try:

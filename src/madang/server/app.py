@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from madang.server import openapi
 from madang.server.api import ROUTERS
 from madang.server.api.addresses import RawPaths
+from madang.server.api.bodies import what_is_wrong
 from madang.server.errors import NoSuchAddress, Refusal, StorageFull, is_full
 from madang.server.hub import Hub
 from madang.server.jobs.all import TASKS
@@ -112,8 +113,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _not_understood(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    found = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
-    return error_answer(400, "; ".join(found), {}, {})
+    return error_answer(400, what_is_wrong(error.errors()), {}, {})
 
 
 async def _no_such_address(request: Request, error: Exception) -> Response:

@@ -58,10 +58,10 @@ class Signer:
         """The facts of a ticket. Raises Forbidden for one that is not ours, is for something else or is over."""
         text, _, mac = ticket.partition(".")
         if not hmac.compare_digest(self._mac(text.encode()).encode(), mac.encode()):
-            raise Forbidden("this address was not made by this hub.")
+            raise Forbidden("this address was not made by this hub. Ask it for a new one.")
         facts: dict[str, Any] = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         if facts["for"] != purpose:
-            raise Forbidden("this address is for something else.")
+            raise Forbidden("this address is for something else. Ask for one of the right kind.")
         if facts["until"] < time.time():
             raise Forbidden("this address is no longer valid. Ask for the file again.")
         return facts

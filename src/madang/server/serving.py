@@ -43,6 +43,7 @@ class FileSendingProtocol(HttpToolsProtocol):
         self._waiting = 0  # how long a body may be, its endpoint says
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        # uvicorn's own types know no application but a function
         super()._start_asgi_task(cycle, _WithFiles(app, cycle))  # type: ignore[arg-type]
 
 

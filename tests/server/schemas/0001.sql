@@ -416,8 +416,6 @@ CREATE INDEX ix_redirects_repository_id ON redirects (repository_id);
 
 CREATE INDEX ix_repositories_owner_id ON repositories (owner_id);
 
-CREATE INDEX ix_repositories_parameters ON repositories (type, parameters);
-
 CREATE INDEX ix_repository_blobs_sha256 ON repository_blobs (sha256);
 
 CREATE INDEX ix_search_postings_created_at ON search_postings (term_id, private, created_at, repository_id);

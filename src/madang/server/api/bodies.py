@@ -1,6 +1,7 @@
 """Bodies of requests: read as they come, and no further than they may be long."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict
@@ -13,6 +14,11 @@ class Body(BaseModel):
     """A JSON body. Keys nobody knows are let through: clients send more than this hub has."""
 
     model_config = ConfigDict(extra="ignore")
+
+
+def what_is_wrong(problems: Iterable[Mapping[str, Any]]) -> str:
+    """What pydantic found, as one sentence: where, and what was expected there."""
+    return "; ".join(f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in problems)
 
 
 async def pieces(request: Request) -> AsyncIterator[bytes]:

@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 
 from madang.server.accounts.caller import Account, Caller, Right
 from madang.server.api.asking import REALM, AnyCaller, Content, TheHub
-from madang.server.api.bodies import Body, announced_size, whole
+from madang.server.api.bodies import Body, announced_size, what_is_wrong, whole
 from madang.server.api.bodies import pieces as pieces_of
 from madang.server.api.paging import Sha256
 from madang.server.errors import Conflict, Forbidden, InvalidRequest, NotFound, NotSignedIn, Refusal
@@ -97,8 +97,7 @@ def parsed(kind: type[Kind], body: bytes) -> Kind:
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
-        found = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()[:5]]
-        raise InvalidRequest("; ".join(found)) from None
+        raise InvalidRequest(what_is_wrong(error.errors()[:5])) from None
 
 
 @router.post("/{type:prefix}{name:repository}/info/lfs/objects/batch")
@@ -274,7 +273,7 @@ def complete(hub: TheHub, ticket: str, body: SmallBody) -> Response:
     """All parts were sent."""
     upload, asked = uploads.read_upload(hub, ticket), parsed(Completion, body)
     if asked.oid != upload.sha256 or not upload.part_size:
-        raise InvalidRequest("this address is for another file.")
+        raise InvalidRequest("this address is for another file, or for a whole one. Ask for a new address.")
     if sorted(part.number for part in asked.parts) != list(range(1, upload.parts + 1)):
         raise InvalidRequest(f"{upload.parts} parts were to be sent, numbered from 1, and each is to be named once.")
     uploads.complete(hub, upload)

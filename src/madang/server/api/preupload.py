@@ -12,7 +12,7 @@ from madang.server.api.bodies import Body
 from madang.server.git.refs import resolve
 from madang.server.git.store import Objects
 from madang.server.repositories.attributes import Attributes, Ignored
-from madang.server.repositories.changes import check_may_commit, ref_of, text_of
+from madang.server.repositories.changes import check_may_commit, is_large_file, ref_of, text_of
 from madang.server.repositories.files import entry_at
 from madang.server.repositories.paths import check_path
 from madang.server.routing import Router
@@ -64,11 +64,8 @@ def preupload(
 
 def upload_mode(file: FileToCome, attributes: Attributes, large_from_bytes: int) -> Literal["lfs", "regular"]:
     """`lfs` for large files: by `.gitattributes`, by their size, by a beginning that is no text."""
-    if file.size == 0:
-        return "regular"  # git-lfs, too, keeps empty files as they are
-    if attributes.is_large(check_path(file.path)) or file.size > large_from_bytes or _is_binary(file.sample):
-        return "lfs"
-    return "regular"
+    large = is_large_file(check_path(file.path), file.size, attributes, large_from_bytes)
+    return "lfs" if large or (file.size > 0 and _is_binary(file.sample)) else "regular"
 
 
 def _is_binary(sample: str) -> bool:

@@ -5,7 +5,7 @@ import re
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from madang.server.errors import Conflict, InvalidRequest, NotFound, Refusal
+from madang.server.errors import Conflict, Forbidden, InvalidRequest, NotFound, Refusal
 from madang.server.git.objects import COMMIT, TAG, parse_tag
 from madang.server.git.records import refs
 from madang.server.git.store import Objects
@@ -27,6 +27,13 @@ class RevisionNotFound(Refusal):
 
     def __init__(self, revision: str) -> None:
         super().__init__(f"Invalid rev id: {revision[:100]}")
+
+
+class MainBranchKept(Forbidden):
+    """Every repository has a main branch: pages, lists and clones begin with it."""
+
+    def __init__(self) -> None:
+        super().__init__(f"Cannot delete {MAIN}: every repository keeps its main branch. Change its files instead.")
 
 
 def check_ref_name(name: str) -> None:

@@ -54,7 +54,7 @@ def change_tree(objects: Objects, tree: str | None, changes: Mapping[str, Entry 
     root = _Folder()
     for path, entry in changes.items():
         if path.count("/") > DEEPEST:
-            raise Unprocessable(f"{path[:100]}… lies in more than {DEEPEST} folders.")
+            raise Unprocessable(f"{path[:100]}… lies in more than {DEEPEST} folders. Put it less deep.")
         folder, (*parents, name) = root, path.split("/")
         for parent in parents:
             folder = folder.folders.setdefault(parent, _Folder())

@@ -52,6 +52,8 @@ class Steps:
             raise InvalidRequest("the patterns take too long to compare with these paths. Write fewer or simpler ones.")
 
 
+_NAMED = re.compile(r"\[:([a-z]+):\]")
+
 # One part of a pattern: characters, tests of one character, and None for `*`.
 Part = tuple[str | Test | None, ...]
 
@@ -169,7 +171,7 @@ def _bracket(text: str, place: int) -> tuple[Test, int] | None:
     first = True
     while place < len(text) and (first or text[place] != "]"):
         first = False
-        named = re.compile(r"\[:([a-z]+):\]").match(text, place)
+        named = _NAMED.match(text, place) if text[place] == "[" else None
         if named is not None:
             if named.group(1) not in _CLASSES:
                 return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from sqlalchemy.engine import Connection
 
 from madang.server.accounts.caller import Account
-from madang.server.errors import Conflict, Forbidden
+from madang.server.errors import Conflict
 from madang.server.git.commits import commit_tree
 from madang.server.git.merging import merge_trees
 from madang.server.git.objects import Commit, encode_tag
@@ -16,6 +16,7 @@ from madang.server.git.refs import (
     MAIN,
     PULL_REQUESTS,
     TAGS,
+    MainBranchKept,
     RevisionNotFound,
     branch_ref,
     commits_of,
@@ -95,10 +96,10 @@ def create_branch(
 
 
 def delete_branch(connection: Connection, repository: Repository, name: str, *, author: Account | None = None) -> None:
-    """Remove a branch. Raises Forbidden for the main branch, RevisionNotFound."""
+    """Remove a branch. Raises MainBranchKept, RevisionNotFound."""
     ref = name if name.startswith(CONVERTS) else HEADS + name
     if ref == MAIN:
-        raise Forbidden(f"Cannot delete {MAIN}")
+        raise MainBranchKept
     _delete(connection, repository, ref, name, author)
 
 

@@ -128,7 +128,8 @@ def _check_size(source: str, loader: Any) -> None:
                 sizes[event.anchor] = 1
         elif isinstance(event, yaml.CollectionStartEvent):
             open_nodes.append((event.anchor, count))
-            sizes.pop(event.anchor, None)  # type: ignore[arg-type]
+            if event.anchor is not None:
+                sizes.pop(event.anchor, None)
             count += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             anchor, before = open_nodes.pop()

@@ -128,6 +128,11 @@ def check_still_may_commit(
     check_may_commit(connection, caller, found, revision, pull_request=pull_request)
 
 
+def is_large_file(path: str, size: int, attributes: Attributes, large_from_bytes: int) -> bool:
+    """Whether a file is kept as a large one, by its size or by `.gitattributes`. As with git-lfs, no empty file is."""
+    return size > large_from_bytes or (size > 0 and attributes.is_large(path))
+
+
 class Draft:
     """What one commit will change. Content is kept as it comes: large files in the blob store, small ones as objects.
 
@@ -147,7 +152,7 @@ class Draft:
     def put(self, path: str, file: IO[bytes], size: int) -> None:
         """Put the content of `file` at `path`: as a large file if it is one by its size or by `.gitattributes`."""
         check_path(path)
-        if size > self.hub.settings.large_from_bytes or (size and self._attributes.is_large(path)):
+        if is_large_file(path, size, self._attributes, self.hub.settings.large_from_bytes):
             self._add(PutLarge(path, self._keep(file, size), size))
             return
         file.seek(0)

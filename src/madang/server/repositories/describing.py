@@ -15,6 +15,8 @@ from madang.server.repositories import facts
 from madang.server.repositories.properties import DEFAULT, check_expand, describe_row
 from madang.server.repositories.records import repositories
 from madang.server.repositories.repository import Repository
+from madang.server.search.index import is_term
+from madang.server.search.records import postings, terms
 
 # repositories with more files than this are told of without them; clients read the tree then
 MOST_SIBLINGS = 100_000
@@ -101,33 +103,23 @@ def siblings(objects: Objects, commit: str, *, blobs: bool) -> list[dict[str, An
 
 def children(connection: Connection, name: str) -> dict[str, int]:
     """How many public models were made from this one, by what was done to it."""
-    counts = {}
-    for relation in ("adapter", "finetune", "merge", "quantized"):
-        found = connection.scalar(
-            sa.select(sa.func.count())
-            .select_from(repositories)
-            .where(repositories.c.type == "model", repositories.c.private.is_(False))
-            .where(_holds(repositories.c.tags, f"base_model:{relation}:{name}"))
-        )
-        counts[relation] = int(found or 0)
-    return counts
+    tags = {f"base_model:{relation}:{name}": relation for relation in ("adapter", "finetune", "merge", "quantized")}
+    query = sa.select(terms.c.name, terms.c.public).where(is_term("model", [("tag", tag) for tag in tags]))
+    counted = {tags[tag]: count for tag, count in connection.execute(query)}
+    return {relation: counted.get(relation, 0) for relation in tags.values()}
 
 
 def spaces_of(connection: Connection, type: str, name: str) -> list[str]:
-    """The public Spaces whose card names this repository."""
+    """The public Spaces whose card names this repository, the most liked first."""
+    term = sa.select(terms.c.id).where(is_term("space", [(type, name.lower())])).scalar_subquery()
     query = (
-        sa.select(repositories.c.name, repositories.c.card)
-        .where(repositories.c.type == "space", repositories.c.private.is_(False), _holds(repositories.c.card, name))
-        .order_by(repositories.c.likes.desc(), repositories.c.id)
+        sa.select(repositories.c.name)
+        .join_from(postings, repositories, repositories.c.id == postings.c.repository_id)
+        .where(postings.c.term_id == term, postings.c.private == sa.false())
+        .order_by(postings.c.likes.desc(), postings.c.repository_id.desc())
         .limit(MOST_SPACES)
     )
-    key = "models" if type == "model" else "datasets"
-    return [space for space, card in connection.execute(query) if name in (card.get(key) or ())]
-
-
-def _holds(column: "sa.ColumnElement[Any]", word: str) -> "sa.ColumnElement[bool]":
-    """Whether a JSON column has this text somewhere."""
-    return sa.cast(column, sa.Text).contains(f'"{word}"', autoescape=True)
+    return list(connection.scalars(query))
 
 
 def _at(connection: Connection, repository: Repository, commit: str, fields: Iterable[str]) -> dict[str, Any]:

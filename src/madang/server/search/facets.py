@@ -16,10 +16,10 @@ from madang.server.search.listing import sources_of, wanted_terms
 from madang.server.search.questions import Question
 from madang.server.search.records import pairs, postings, terms
 from madang.server.search.vocabulary import OF_TYPE, OPEN
-from madang.server.search.walking import Term, number, walk
+from madang.server.search.walking import Source, Term, number, one_of, walk
 
 VALUES = 50
-LOOKED_AT = 300
+LOOKED_AT = 200
 # of a facet without a bounded number of values, `tags_by_type` names the most frequent
 MOST_VALUES = 1000
 
@@ -36,18 +36,19 @@ def facets(connection: Connection, question: Question) -> dict[str, Any]:
     filters = source.terms if wanted_terms(question) else ()
     if not filters and not source.conditions:
         return _answer(source.size, True, {kind: (True, _all(connection, question.type, kind)) for kind in kinds})
-    found, complete = _looked_at(connection, question)
-    counted = _counted(connection, found, kinds, complete)
+    found, complete = _looked_at(connection, sources, question)
     if complete:
-        return _answer(len(found), True, counted)
-    if source.conditions or len(filters) > 2:
-        return _answer(len(found), False, counted)
-    total: int | None = source.size
-    if len(filters) == 2:
+        return _answer(len(found), True, _counted(connection, found, kinds, exact=True))
+    total: int | None = None
+    paired: dict[str, tuple[bool, Values]] = {}
+    if not source.conditions and len(filters) == 1:
+        total = source.size
+        paired = _paired(connection, question.type, filters[0])
+    elif not source.conditions and len(filters) == 2:
         total = _pair(connection, filters[0], filters[1])
-    elif (kind := _kind(connection, filters[0])) in OF_TYPE[question.type]:
-        counted |= _paired(connection, question.type, filters[0], kind)
-    return _answer(len(found) if total is None else total, total is not None, counted)
+    counted = _counted(connection, found, tuple(kind for kind in kinds if kind not in paired), exact=False)
+    answer = {kind: (paired | counted)[kind] for kind in kinds}
+    return _answer(len(found) if total is None else total, total is not None, answer)
 
 
 def _answer(total: int, exact: bool, counted: dict[str, tuple[bool, Values]]) -> dict[str, Any]:
@@ -66,58 +67,55 @@ def _all(connection: Connection, type: str, kind: str, most: int = VALUES) -> Va
     return [{"value": name, "count": count} for name, count in connection.execute(query)]
 
 
-def _looked_at(connection: Connection, question: Question) -> tuple[list[int], bool]:
+def _looked_at(connection: Connection, sources: list[Source], question: Question) -> tuple[list[int], bool]:
     """Some repositories of a list, and whether they are all of it."""
-    sources = sources_of(connection, Caller(), question)
     asked = replace(question, sort="createdAt", descending=True)
     walked = walk(connection, sources, asked.order, after=None, limit=LOOKED_AT)
     return [place.repository_id for place in walked.places], walked.stop is None
 
 
 def _counted(
-    connection: Connection, found: list[int], kinds: tuple[str, ...], complete: bool
+    connection: Connection, found: list[int], kinds: tuple[str, ...], *, exact: bool
 ) -> dict[str, tuple[bool, Values]]:
     """The facets of these repositories."""
-    values: dict[str, Values] = {kind: [] for kind in kinds}
-    if found:
-        count = sa.func.count()
-        counted = (
-            sa.select(postings.c.term_id, count.label("count"))
-            .where(postings.c.repository_id.in_(found))
-            .group_by(postings.c.term_id)
-            .subquery()
-        )
-        query = (
-            sa.select(terms.c.kind, terms.c.name, counted.c.count)
-            .join_from(counted, terms, terms.c.id == counted.c.term_id)
-            .where(terms.c.field == "tag")
-            .order_by(counted.c.count.desc(), terms.c.name)
-        )
-        for kind, name, number_of in connection.execute(query):
-            if kind in values and len(values[kind]) < VALUES:
-                values[kind].append({"value": name, "count": number_of})
-    return {kind: (complete, listed) for kind, listed in values.items()}
-
-
-def _paired(connection: Connection, type: str, chosen: Term, kind: str) -> dict[str, tuple[bool, Values]]:
-    """The facets that are counted in pairs, for one chosen value."""
-    query = (
-        sa.select(terms.c.kind, terms.c.name, pairs.c.public)
-        .join_from(pairs, terms, terms.c.id == pairs.c.other_id)
-        .where(pairs.c.term_id == number(connection, chosen.id), pairs.c.public > 0)
-        .order_by(pairs.c.public.desc(), terms.c.name)
+    counts = (
+        sa.select(postings.c.term_id, sa.func.count().label("count"))
+        .where(one_of(connection, found))
+        .group_by(postings.c.term_id)
     )
-    values: dict[str, Values] = {name: [] for name in OF_TYPE[type]}
-    own = sa.select(terms.c.name).where(terms.c.id == chosen.id)
-    values[kind].append({"value": connection.scalar(own), "count": chosen.public})
-    for other_kind, name, count in connection.execute(query):
-        if other_kind in values and len(values[other_kind]) < VALUES:
-            values[other_kind].append({"value": name, "count": count})
-    return {name: (True, listed) for name, listed in values.items()}
+    values = _most_frequent(connection, counts, kinds) if found else {}
+    return {kind: (exact, values.get(kind, [])) for kind in kinds}
 
 
-def _kind(connection: Connection, term: Term) -> str:
-    return str(connection.scalar(sa.select(terms.c.kind).where(terms.c.id == term.id)))
+def _paired(connection: Connection, type: str, chosen: Term) -> dict[str, tuple[bool, Values]]:
+    """The facets that are counted in pairs, for one chosen value; none where that is not counted."""
+    kind, own = connection.execute(sa.select(terms.c.kind, terms.c.name).where(terms.c.id == chosen.id)).one()
+    if kind not in OF_TYPE[type]:
+        return {}
+    counts = sa.select(pairs.c.other_id.label("term_id"), pairs.c.public.label("count")).where(
+        pairs.c.term_id == number(connection, chosen.id), pairs.c.public > 0
+    )
+    values = _most_frequent(connection, counts, OF_TYPE[type])
+    values[kind] = [{"value": own, "count": chosen.public}, *values.get(kind, [])][:VALUES]
+    return {name: (True, values.get(name, [])) for name in OF_TYPE[type]}
+
+
+def _most_frequent(connection: Connection, counts: "sa.Select[Any]", kinds: tuple[str, ...]) -> dict[str, Values]:
+    """Of terms and their counts, those that are shown: so many of each facet."""
+    counted = counts.subquery()
+    # the database sorts them out: most facets have hundreds of values that nobody is shown
+    place = sa.func.row_number().over(partition_by=terms.c.kind, order_by=(counted.c.count.desc(), terms.c.name))
+    ranked = (
+        sa.select(terms.c.kind, terms.c.name, counted.c.count, place.label("place"))
+        .join_from(counted, terms, terms.c.id == counted.c.term_id)
+        .where(terms.c.field == "tag", terms.c.kind.in_(kinds))
+        .subquery()
+    )
+    query = sa.select(ranked.c.kind, ranked.c.name, ranked.c.count).where(ranked.c.place <= VALUES)
+    found: dict[str, Values] = {}
+    for kind, name, count in connection.execute(query.order_by(ranked.c.kind, ranked.c.place)):
+        found.setdefault(kind, []).append({"value": name, "count": count})
+    return found
 
 
 def _pair(connection: Connection, one: Term, other: Term) -> int | None:

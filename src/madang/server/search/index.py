@@ -108,7 +108,12 @@ def is_term(type: str, wanted: Iterable[Term]) -> "sa.ColumnElement[bool]":
     for field, name in dict.fromkeys(wanted):
         names.setdefault(field, []).append(name)
     each = [
-        sa.and_(terms.c.type == type, terms.c.field == field, terms.c.name.in_(some)) for field, some in names.items()
+        sa.and_(
+            terms.c.type == type,
+            terms.c.field == field,
+            terms.c.name.in_(some) if len(some) > 1 else terms.c.name == some[0],
+        )
+        for field, some in names.items()
     ]
     return sa.or_(sa.false(), *each)
 

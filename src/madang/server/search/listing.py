@@ -1,7 +1,7 @@
 """Answering a question: which repositories, in which order, and where the next page begins."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ from madang.server.accounts.caller import Caller
 from madang.server.accounts.records import accounts, members
 from madang.server.repositories.access import visible_to
 from madang.server.repositories.records import repositories
-from madang.server.search import text
+from madang.server.search import sizes, text
 from madang.server.search.index import is_term, possible
 from madang.server.search.questions import Question
 from madang.server.search.records import terms, texts
@@ -54,41 +54,33 @@ def page(connection: Connection, caller: Caller, question: Question) -> Page:
 
 
 def _walk(connection: Connection, sources: list[Source], question: Question) -> Walked:
-    """Along the order, by the index of the full text, or by a range of sizes: whichever is short."""
+    """Along the order, or by the index of the full text: whichever is short."""
     enough = max(MOST_TESTED, 4 * question.limit)
     size = sum(source.size for source in sources)
-    asked: dict[str, Any] = {"order": question.order, "after": question.after, "limit": question.limit}
+    if size <= TESTED_FIRST or not (question.names or question.words):
+        return walk(connection, sources, question.order, after=question.after, limit=question.limit, tested=enough)
+    first = min(enough, max(TESTED_FIRST, 2 * question.limit))
+    begun = walk(connection, sources, question.order, after=question.after, limit=question.limit, tested=first)
+    missing = question.limit - len(begun.places)
+    if not missing or begun.stop is None:
+        return begun
     among = None
-    if size > TESTED_FIRST and (question.names or question.words):
-        first = max(TESTED_FIRST, 2 * question.limit)
-        walked = walk(connection, sources, tested=first, **asked)
-        if len(walked.places) == question.limit or walked.stop is None:
-            return walked
-        if len(walked.places) * enough >= question.limit * first:
-            # at this rate the page fills before the walk ends
-            return walk(connection, sources, tested=enough, **asked)
-    if size > enough:
+    # unless the page surely fills at this rate before the walk ends
+    if 4 * len(begun.places) * enough < 5 * question.limit * first and size > enough:
         among = proposals(connection, question)
     if among is not None and question.limit * size < len(among) ** 2:
         # so many answers that a walk fills the page sooner than all of them could be tested
         among = None
-    return walk(connection, sources, tested=enough, among=among, **asked)
+    rest = max(1, enough - first)
+    went_on = walk(connection, sources, question.order, after=begun.stop, limit=missing, tested=rest, among=among)
+    return Walked(begun.places + went_on.places, went_on.stop)
 
 
 def proposals(connection: Connection, question: Question) -> list[int] | None:
-    """Few repositories among which all answers are; None when no index knows so few."""
+    """Few repositories among which all answers are; None when the index does not know so few."""
     wanted = text.grams(" ".join(question.words), whole=False)
     wanted |= text.grams(" ".join(question.names), whole=False, name=True)
-    if wanted:
-        found = text.proposals(connection, wanted, MOST_PROPOSALS)
-        if found is not None:
-            return found
-    if question.parameters is None:
-        return None
-    least, most = question.parameters
-    sized = (repositories.c.type == question.type, repositories.c.parameters.between(least, most))
-    numbers = list(connection.scalars(sa.select(repositories.c.id).where(*sized).limit(MOST_PROPOSALS + 1)))
-    return None if len(numbers) > MOST_PROPOSALS else numbers
+    return text.proposals(connection, wanted, MOST_PROPOSALS) if wanted else None
 
 
 def sources_of(connection: Connection, caller: Caller, question: Question) -> list[Source]:
@@ -97,27 +89,41 @@ def sources_of(connection: Connection, caller: Caller, question: Question) -> li
     if not all(possible(name) for _, name in wanted):
         return []
     own = owners(connection, caller)
-    found = find_terms(connection, question.type, [("all", ""), *wanted, *(("author", name) for name in own)])
+    touched = {} if question.parameters is None else dict(sizes.touched(*question.parameters))
+    named = [("all", ""), *wanted, *(("author", name) for name in own), *(("size", name) for name in touched)]
+    found = find_terms(connection, question.type, named)
     if ("all", "") not in found or any(term not in found for term in wanted):
         return []
-    # every repository is one of all: that is only asked when there is nothing else to ask
     narrowed = tuple(found[term] for term in wanted)
-    base = narrowed or (found["all", ""],)
     tests = conditions(connection, question)
+    within = conditions(connection, replace(question, parameters=None))
+    ranges = [
+        (found["size", name], within if whole else tests) for name, whole in touched.items() if ("size", name) in found
+    ]
+
+    def source(terms: tuple[Term, ...], private: bool, *allowed: Condition) -> Source:
+        # every repository is one of all: that is only asked when there is nothing else to ask
+        undivided = Source(terms or (found["all", ""],), private, (*tests, *allowed))
+        if not touched:
+            return undivided
+        parts = tuple(Source((*terms, size), private, (*rest, *allowed)) for size, rest in ranges)
+        divided = replace(undivided, parts=parts)
+        return divided if divided.size < undivided.size else undivided
+
     if caller.token is not None and caller.token.role == "fineGrained":
         sides = [(name, private) for name in own for private in (False, True)]
     elif caller.account is not None and caller.account.administrator:
-        return [Source(base, private, tests) for private in (False, True)]
+        return [source(narrowed, private) for private in (False, True)]
     else:
         sides = [(name, True) for name in own]
-    allowed = (*tests, matches(repositories, repositories.c.id, visible_to(caller)))
+    allowed = matches(repositories, repositories.c.id, visible_to(caller))
     limited = [
-        Source((*narrowed, found["author", name]), private, allowed)
+        source((*narrowed, found["author", name]), private, allowed)
         for name, private in sides
         if ("author", name) in found
     ]
     everything = caller.token is None or caller.token.role != "fineGrained"
-    return [Source(base, False, tests), *limited] if everything else limited
+    return [source(narrowed, False), *limited] if everything else limited
 
 
 def wanted_terms(question: Question) -> list[tuple[str, str]]:

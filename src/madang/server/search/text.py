@@ -76,8 +76,8 @@ def proposals(connection: Connection, wanted: set[int], most: int) -> list[int] 
     else:
         query = sa.text("SELECT repository_id FROM search_grams WHERE grams @> CAST(:grams AS integer[]) LIMIT :most")
         values = {"grams": sorted(wanted), "most": most + 1}
-    found = [int(identity) for (identity,) in connection.execute(query, values)]
-    return None if len(found) > most else found
+    found = connection.scalars(query, values).all()
+    return None if len(found) > most else list(found)
 
 
 def spelled(found: set[int]) -> str:

@@ -5,7 +5,7 @@ A walk tests at most so many repositories in one request: then the page ends, ho
 goes on from there. So no combination of filters, however unlucky, makes a request run for seconds.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,10 +16,13 @@ from madang.server.search.records import postings
 
 # so many repositories are tested for one page at most (a page of 1000 gets more)
 MOST_TESTED = 2000
-# and so many of each of the lists that it is put together from
+# and so many at least of each part, where a list is put together from parts
 LEAST_TESTED = 200
 
 Condition = sa.ColumnElement[bool]
+
+# made once: with that many columns it costs as much as a look-up
+_OTHER = postings.alias("other")
 
 
 class Place(NamedTuple):
@@ -118,10 +121,12 @@ def walk(
     """One page out of several sources. `among` narrows them to these repositories, all of which are then tested."""
     if among is not None and not among:
         return Walked([], None)
-    sources = [source for source in _apart(sources, among) if source.size]
-    # together they test as many as one would, and each enough to say something
-    each = max(tested // len(sources), min(tested, LEAST_TESTED)) if sources else 0
-    parts = [_walk_one(connection, source, order, after, limit, each, among) for source in sources]
+    parts = [
+        _walk_one(connection, part, order, after, limit, share, among)
+        for source in sources
+        for part, share in _apart(source, tested, among)
+        if part.size
+    ]
     found = order.sorted([place for part in parts for place in part.places])
     # beyond the first stop of any source, it is not known what that source would have put between the others'
     stops = order.sorted([part.stop for part in parts if part.stop is not None])
@@ -132,10 +137,14 @@ def walk(
     return Walked(found, stops[0] if stops else None)
 
 
-def _apart(sources: Sequence[Source], among: Sequence[int] | None) -> Iterator[Source]:
-    for source in sources:
-        # repositories that are known already are tested for the range itself, once
-        yield from (source,) if source.parts is None or among is not None else source.parts
+def _apart(source: Source, tested: int, among: Sequence[int] | None) -> list[tuple[Source, int]]:
+    """What is walked for a source, and how many repositories are tested of each."""
+    if source.parts is None or among is not None:
+        # repositories that are known already are tested for everything at once
+        return [(source, tested)]
+    # together as many as of one list, and of each enough to find some
+    share = max(tested // max(1, len(source.parts)), min(tested, LEAST_TESTED))
+    return [(part, share) for part in source.parts]
 
 
 def _walk_one(
@@ -186,9 +195,8 @@ def has_term(connection: Connection, term_id: int) -> Condition:
 
     Written as a value, not as EXISTS: PostgreSQL would turn that into a join, and read all postings of the term.
     """
-    other = postings.alias()
     here: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
-        other.c.term_id == number(connection, term_id), other.c.repository_id == postings.c.repository_id
+        _OTHER.c.term_id == number(connection, term_id), _OTHER.c.repository_id == postings.c.repository_id
     )
     return here.correlate(postings).scalar_subquery() == sa.literal_column("1")
 

@@ -11,6 +11,7 @@ from madang.settings import s3_access
 def open_storage(url: str) -> BlobStore:
     """`file:///folder` or `s3://bucket/prefix`. Raises ConfigError for anything else."""
     parts = urlsplit(url)
+    # each kind of store is loaded where it is used: that of buckets takes a third of a second
     if parts.scheme == "file":
         from madang.server.storage.filesystem import FolderBlobStore
 

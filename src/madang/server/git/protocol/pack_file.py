@@ -27,12 +27,12 @@ class PackFile:
     def check_sum(self) -> None:
         """Raises PackRefused for a pack that did not arrive as it was sent."""
         if self.end - self.start < 12:
-            raise PackRefused("the pack is cut off.")
+            raise PackRefused("the pack is cut off. Push again.")
         digest = hashlib.sha1(usedforsecurity=False)
         for position in range(self.start, self.end, 16 * PIECE):
             digest.update(os.pread(self.file, min(16 * PIECE, self.end - position), position))
         if os.pread(self.file, 20, self.end) != digest.digest():
-            raise PackRefused("the pack is damaged or cut off: its checksum does not fit.")
+            raise PackRefused("the pack is damaged or cut off: its checksum does not fit. Push again.")
 
     def count(self) -> int:
         """How many objects it announces."""
@@ -45,7 +45,7 @@ class PackFile:
         """So many bytes, all of them."""
         found = self._some(position, length)
         if len(found) < length:
-            raise PackRefused("the pack is cut off.")
+            raise PackRefused("the pack is cut off. Push again.")
         return found
 
     def header(self, position: int) -> tuple[int, int, int]:
@@ -110,7 +110,7 @@ class Inflation:
                     rest = self._pack.deflated(self.end, left)
                     self.end += len(rest)
                     if not rest:
-                        raise PackRefused("the pack is cut off.")
+                        raise PackRefused("the pack is cut off. Push again.")
                 # one more than there may be: more shows, and nothing is inflated without an end
                 piece = engine.decompress(rest, min(left, 16 * PIECE) + 1)
                 rest = engine.unconsumed_tail

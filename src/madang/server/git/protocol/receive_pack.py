@@ -20,7 +20,7 @@ from madang.server.git.protocol.raw_objects import RawObjects
 from madang.server.git.protocol.reachability import end_of, peel
 from madang.server.git.protocol.room import temporary_file
 from madang.server.git.protocol.storing import store_pack
-from madang.server.git.refs import HEADS, MAIN, PULL_REQUESTS, TAGS, check_ref_name, move_ref
+from madang.server.git.refs import HEADS, MAIN, PULL_REQUESTS, TAGS, MainBranchKept, check_ref_name, move_ref
 from madang.server.hub import Hub
 from madang.server.large_files import service as large_files
 from madang.server.repositories.access import Found, check_content, find, refusal
@@ -193,7 +193,7 @@ class _Receiving:
             raise Forbidden(refusal(self.caller, self.repository, Right.WRITE))
         if command.new is None:
             if name == MAIN:
-                raise Forbidden(f"Cannot delete {MAIN}")
+                raise MainBranchKept
             return
         if command.old is None:
             check_ref_name(name.split("/", 2)[2])
