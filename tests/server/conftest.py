@@ -41,6 +41,7 @@ ON_BOTH = {
     "test_refs",
     "test_search",
     "test_simultaneous",
+    "test_sizes",
     "test_xet",
 }
 

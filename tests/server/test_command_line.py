@@ -75,6 +75,13 @@ def test_one_file_can_be_named(alice: Run, tmp_path: Path) -> None:
     assert "no file 'absent.txt'" in missing.stderr
 
 
+def test_a_name_alone_is_that_of_ones_own_repository(alice: Run) -> None:
+    assert "/alice/first" in alice("repo", "create", "first").stdout
+    assert "refs/heads/main" in alice("repo", "refs", "first").stdout
+    assert alice("repo", "move", "first", "second").returncode == 0
+    assert alice("repo", "delete", "second", "--yes").returncode == 0
+
+
 def test_a_repository_is_made_renamed_and_removed(alice: Run) -> None:
     assert "/alice/first" in alice("repo", "create", "first").stdout
     assert alice("repo", "create-branch", "alice/first", "feature/x").returncode == 0

@@ -298,6 +298,25 @@ def test_fields_are_there_only_when_asked_for(client: Clients, catalog: Catalog)
     assert item()["_id"] == anyone.get("/api/models?expand=tags").json()[0]["_id"]
 
 
+def test_a_model_tells_what_was_made_of_it_and_which_spaces_use_it(client: Clients, catalog: Catalog) -> None:
+    catalog.add("alice/Base")
+    catalog.add("bob/one", "base_model:finetune:alice/Base")
+    catalog.add("bob/two", "base_model:finetune:alice/Base")
+    catalog.add("bob/secret", "base_model:finetune:alice/Base", private=True)
+    catalog.add("bob/small", "base_model:quantized:alice/Base", "base_model:finetune:alice/Base2")
+    for name, likes, models, private in (
+        ("carol/first", 1, ["alice/Base"], False),
+        ("carol/liked", 5, "alice/Base", False),
+        ("carol/other", 9, ["alice/Base2"], False),
+        ("carol/secret", 9, ["alice/Base"], True),
+    ):
+        catalog.add(name, type="space", card={"models": models}, likes=likes, private=private)
+    catalog.add("carol/data", type="space", card={"datasets": ["alice/Base"], "note": "alice/Base"})
+    told = client().get("/api/models?author=alice&expand=spaces&expand=childrenModelCount").json()[0]
+    assert told["childrenModelCount"] == {"adapter": 0, "finetune": 2, "merge": 0, "quantized": 1}
+    assert told["spaces"] == ["carol/liked", "carol/first"]
+
+
 def test_a_page_of_a_thousand_is_the_largest(client: Clients, catalog: Catalog) -> None:
     catalog.add("alice/bert")
     assert client().get("/api/models?limit=5000").status_code == 200

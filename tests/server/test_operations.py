@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -168,3 +170,23 @@ def test_the_commands_back_up_restore_and_check(
     assert main(["hub", "gc", "--data", back]) == 0
     assert main(["hub", "migrate", "--data", back]) == 0
     assert "nothing to do" in capsys.readouterr().out
+
+
+def test_a_backup_never_goes_into_the_folder_of_the_hub_itself(
+    filled: TestClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["hub", "backup", str(tmp_path / "hub"), "--data", str(tmp_path / "hub")]) == 1
+    assert "name another folder" in capsys.readouterr().err
+
+
+def test_a_process_that_used_no_table_yet_copies_all_of_them(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        made = hub_in(tmp_path / name)
+        if name == "one":
+            made.user("alice")
+        made.hub.close()
+    code = "import sys; from madang.cli.main import main; sys.exit(main())"
+    words = ["hub", "restore", str(tmp_path / "one"), "--data", str(tmp_path / "two")]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "rows" in done.stdout

@@ -6,6 +6,7 @@ from typing import Any
 
 from madang.cli.hub_folder import add_place, opened
 from madang.cli.tables import table, terminal_width
+from madang.errors import InputError
 
 
 def add_parsers(words: Any) -> None:
@@ -22,6 +23,8 @@ def run(arguments: argparse.Namespace) -> None:
     from madang.server.accounts.audit import all_events
     from madang.server.clock import iso
 
+    if arguments.limit < 0:
+        raise InputError(f"--limit takes a number of lines, or 0 for all; {arguments.limit} was given.")
     with opened(arguments) as hub, hub.database.read() as connection:
         events = all_events(connection, limit=arguments.limit or None)
         if arguments.json:

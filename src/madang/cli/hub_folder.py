@@ -96,6 +96,9 @@ def whole_number(what: str, text: str) -> int:
 
 def listener(host: str, port: int) -> socket.socket:
     """A socket that listens. Raises InputError for a port that is taken or an address that is not this machine's."""
+    # the system would take the rest of a division by 65536 instead
+    if port > 65535:
+        raise InputError(f"{port} is no port: the highest is 65535. Port 0 takes a free one.")
     try:
         family, kind, number, _, place = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -59,6 +59,8 @@ def _backup(arguments: argparse.Namespace) -> None:
 
     target = arguments.to.expanduser().resolve()
     with opened(arguments) as source:
+        if target == source.settings.data:
+            raise InputError(f"the hub itself lives in {target}: name another folder for the copy.")
         # written aside, then swapped in: a backup that is interrupted leaves the one before it
         fresh = target / "hub.sqlite3.new"
         for old in target.glob("hub.sqlite3.new*"):

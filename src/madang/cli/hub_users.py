@@ -11,8 +11,6 @@ from madang.cli.hub_folder import add_place, opened
 from madang.cli.tables import table, terminal_width
 from madang.errors import InputError
 
-DAY = "%Y-%m-%d"
-
 
 def add_parsers(words: Any) -> None:
     """Add the words `user` and `invite`."""
@@ -92,7 +90,7 @@ def _list(arguments: argparse.Namespace) -> None:
         ]
         for user in found
     ]
-    for line in table(["name", "full name", "e-mail", "", "since"], rows, [False] * 5, terminal_width()):
+    for line in table(["name", "full name", "e-mail", "status", "since"], rows, [False] * 5, terminal_width()):
         print(line)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from madang.cli.upload import add_place
+from madang.client.login import whoami
 from madang.client.repositories import RemoteRepository
 from madang.errors import InputError
 
@@ -44,8 +45,14 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what was asked."""
-    arguments.do(RemoteRepository(arguments.repository, arguments.type, arguments.token), arguments)
+    name = _full_name(arguments.repository, arguments.token)
+    arguments.do(RemoteRepository(name, arguments.type, arguments.token), arguments)
     return 0
+
+
+def _full_name(name: str, token: str | None) -> str:
+    """`owner/name`; a name alone is that of one's own repository."""
+    return name if "/" in name else f"{whoami(token)['name']}/{name}"
 
 
 def _create(repository: RemoteRepository, arguments: argparse.Namespace) -> None:
@@ -64,7 +71,7 @@ def _delete(repository: RemoteRepository, arguments: argparse.Namespace) -> None
 
 
 def _move(repository: RemoteRepository, arguments: argparse.Namespace) -> None:
-    repository.move(arguments.to)
+    repository.move(_full_name(arguments.to, arguments.token))
 
 
 def _settings(repository: RemoteRepository, arguments: argparse.Namespace) -> None:

@@ -157,6 +157,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pyt
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        (["--port", "99999"], "the highest is 65535"),
         (["--port", "x"], "the port must be a whole number"),
         (["--port", "70000"], "no place to listen"),
         (["--host", "no such host"], "no place to listen"),

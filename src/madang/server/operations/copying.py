@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from madang.errors import InputError
-from madang.server.database import batches, metadata
+from madang.server.accounts.records import accounts
+from madang.server.database import all_tables, batches
 from madang.server.discussions.attachments import attachment_key
 from madang.server.discussions.records import attachments
 from madang.server.hub import Hub, facts
@@ -45,7 +46,7 @@ def copy_hub(source: Hub, target: Hub, progress: Progress = lambda what, done, t
     something, or when a large file is missing in the source.
     """
     rows = 0
-    tables = [table for table in metadata.sorted_tables if table not in LEFT_OUT]
+    tables = [table for table in all_tables().sorted_tables if table not in LEFT_OUT]
     with source.database.engine.connect() as reading:
         if not source.database.is_sqlite:
             reading.execution_options(isolation_level="REPEATABLE READ")
@@ -77,7 +78,7 @@ def _files(connection: Connection) -> list[tuple[str, int]]:
 
 
 def _refuse_occupied(connection: Connection) -> None:
-    if connection.scalar(sa.select(sa.func.count()).select_from(metadata.tables["accounts"])):
+    if connection.scalar(sa.select(sa.func.count()).select_from(accounts)):
         raise InputError("the hub to copy to holds accounts already. Name an empty folder or database.")
 
 

@@ -56,7 +56,7 @@ def import_repository(
     Raises InputError for a file that is damaged or none of ours, RepositoryExists when the name is taken.
     """
     try:
-        with tarfile.open(file) as archive, temporary_file(hub.settings.data / "incoming") as room:
+        with tarfile.open(file, "r:") as archive, temporary_file(hub.settings.data / "incoming") as room:
             members = iter(archive)
             described, sums = _read_description(archive, members)
             sums[HISTORY] = _copy(archive, _next(members, HISTORY), room)
