@@ -88,8 +88,8 @@ def test_a_repository_is_made_renamed_and_removed(alice: Run) -> None:
     assert alice("repo", "create-tag", "alice/first", "v1", "--message", "one").returncode == 0
     refs = alice("repo", "refs", "alice/first").stdout
     assert [line.split()[1] for line in refs.splitlines()] == [
-        "refs/heads/feature/x",
         "refs/heads/main",
+        "refs/heads/feature/x",
         "refs/tags/v1",
     ]
     assert alice("repo", "move", "alice/first", "alice/second").returncode == 0

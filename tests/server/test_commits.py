@@ -246,6 +246,15 @@ def test_gitattributes_decides_for_small_content_too(alice: TestClient) -> None:
     assert content(alice, "tiny.bin") == b"\1\2"
 
 
+def test_gitattributes_too_long_to_be_read_stay_as_they_are(hub: HubForTests, alice: TestClient) -> None:
+    long = b"".join(b"file-%d.dat filter=lfs\n" % number for number in range(60_000))
+    assert len(long) > 1024 * 1024
+    assert commit(alice, file(".gitattributes", long)).status_code == 200
+    large = step("lfsFile", "weights.dat", algo="sha256", oid=uploaded(hub, b"large"), size=5)
+    assert commit(alice, large).status_code == 200
+    assert content(alice, ".gitattributes") == long
+
+
 def test_large_files_are_named_in_gitattributes(hub: HubForTests, alice: TestClient) -> None:
     before = content(alice, ".gitattributes").decode()
     sha256 = uploaded(hub, b"picture")

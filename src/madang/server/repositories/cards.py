@@ -11,7 +11,7 @@ from madang.server.repositories.values import plain
 
 LONGEST_FRONT_MATTER = 512 * 1024
 # of all values, those that aliases repeat counted each time; and how deep they are nested
-MOST_VALUES = 200_000
+MOST_VALUES = 50_000
 DEEPEST = 40
 # YAML counts `1:30:00` to the base of 60: half a megabyte of that takes half a minute
 LONGEST_NUMBER = 1000

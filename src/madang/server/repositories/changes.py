@@ -22,7 +22,7 @@ from madang.server.repositories import service
 from madang.server.repositories.access import Found, check_content, refusal, right_of
 from madang.server.repositories.attributes import Attributes, large_line
 from madang.server.repositories.errors import EntryNotFound, RepositoryNotFound
-from madang.server.repositories.files import entry_at, read_text
+from madang.server.repositories.files import entry_at, read_entry, read_text
 from madang.server.repositories.locking import lock
 from madang.server.repositories.paths import check_path
 from madang.server.repositories.records import repositories
@@ -324,6 +324,8 @@ class _Changes:
             return
         changed = left.get(ATTRIBUTES)
         there = changed if ATTRIBUTES in left else self.objects.find(self.tree, ATTRIBUTES)
+        if there is not None and read_entry(self.objects, there, LONGEST_ATTRIBUTES) is None:
+            return  # too long to be read: it stays as its author wrote it
         text = read_text(self.objects, there, LONGEST_ATTRIBUTES)
         attributes = Attributes(text)
         lines = [

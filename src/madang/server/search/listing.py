@@ -57,23 +57,32 @@ def _walk(connection: Connection, sources: list[Source], question: Question) -> 
     """Along the order, or by the index of the full text: whichever is short."""
     enough = max(MOST_TESTED, 4 * question.limit)
     size = sum(source.size for source in sources)
+
+    def go_on(begun: Walked, tested: int, among: list[int] | None = None) -> Walked:
+        missing = question.limit - len(begun.places)
+        more = walk(connection, sources, question.order, after=begun.stop, limit=missing, tested=tested, among=among)
+        return Walked(begun.places + more.places, more.stop)
+
+    nothing = Walked([], question.after)
     if size <= TESTED_FIRST or not (question.names or question.words):
-        return walk(connection, sources, question.order, after=question.after, limit=question.limit, tested=enough)
+        return go_on(nothing, enough)
     first = min(enough, max(TESTED_FIRST, 2 * question.limit))
-    begun = walk(connection, sources, question.order, after=question.after, limit=question.limit, tested=first)
-    missing = question.limit - len(begun.places)
-    if not missing or begun.stop is None:
-        return begun
-    among = None
-    # unless the page surely fills at this rate before the walk ends
-    if 4 * len(begun.places) * enough < 5 * question.limit * first and size > enough:
-        among = proposals(connection, question)
-    if among is not None and question.limit * size < len(among) ** 2:
-        # so many answers that a walk fills the page sooner than all of them could be tested
-        among = None
     rest = max(1, enough - first)
-    went_on = walk(connection, sources, question.order, after=begun.stop, limit=missing, tested=rest, among=among)
-    return Walked(begun.places + went_on.places, went_on.stop)
+    walked = go_on(nothing, first)
+    if len(walked.places) * enough >= question.limit * first and _wants_more(walked, question):
+        # at this rate the page fills before the walk ends
+        walked, rest = go_on(walked, rest), 0
+    if not _wants_more(walked, question):
+        return walked
+    among = proposals(connection, question) if size > enough else None
+    if among is not None and question.limit * size >= len(among) ** 2:
+        return go_on(walked, rest, among)
+    # no index, or so many answers that a walk fills the page sooner than all of them could be tested
+    return go_on(walked, rest) if rest else walked
+
+
+def _wants_more(walked: Walked, question: Question) -> bool:
+    return walked.stop is not None and len(walked.places) < question.limit
 
 
 def proposals(connection: Connection, question: Question) -> list[int] | None:
