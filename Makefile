@@ -8,6 +8,9 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+# The tests of a file stay together: they share what is slow to make.
+WORKERS ?= 2
+PYTEST := -m pytest -n $(WORKERS) --dist loadfile
 VENV := .venv
 BIN := $(VENV)/bin
 PARITY := .parity
@@ -34,10 +37,10 @@ quickstart: $(VENV)/.quickstart
 	$(BIN)/python examples/quickstart.py $(if $(DATA),--data "$(DATA)") $(if $(FULL),--full) $(if $(SHORT),--short)
 
 test: lint references clients
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python $(PYTEST) $(PYTEST_ARGS)
 
 check: lint
-	$(BIN)/python -m pytest -m "not parity and not slow" $(PYTEST_ARGS)
+	$(BIN)/python $(PYTEST) -m "not parity and not slow" $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -158,9 +158,9 @@ def test_the_commands_back_up_restore_and_check(
     copy, back = (str(tmp_path / name) for name in ("copy", "back"))
     source = ["--data", str(tmp_path / "hub"), "--database-url", hub.hub.settings.database_url]
     assert main(["hub", "backup", copy, *source]) == 0
-    assert "1 large files (2,500,000 bytes)" in capsys.readouterr().out
+    assert "large files: 1 (2,500,000 bytes)" in capsys.readouterr().out
     assert main(["hub", "backup", copy, *source]) == 0
-    assert "0 large files" in capsys.readouterr().out
+    assert "large files: 0" in capsys.readouterr().out
     assert main(["hub", "restore", copy, "--data", back]) == 0
     assert main(["hub", "check", "--deep", "--data", back]) == 0
     assert "everything is there" in capsys.readouterr().out

@@ -3,11 +3,14 @@
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from madang.cli.hub_folder import add_place, opened
 from madang.cli.hub_progress import progress
 from madang.errors import InputError, MissingFileError
+
+if TYPE_CHECKING:
+    from madang.server.operations.copying import Copied
 
 
 def add_parsers(words: Any) -> None:
@@ -75,7 +78,7 @@ def _backup(arguments: argparse.Namespace) -> None:
         for stale in ("-wal", "-shm"):
             (target / f"hub.sqlite3{stale}").unlink(missing_ok=True)
         fresh.replace(target / "hub.sqlite3")
-    print(f"{copied.rows:,} rows and {copied.files:,} large files ({copied.bytes:,} bytes) were copied to {target}")
+    print(f"{_told(copied)} copied to {target}")
 
 
 def _restore(arguments: argparse.Namespace) -> None:
@@ -98,7 +101,7 @@ def _restore(arguments: argparse.Namespace) -> None:
     finally:
         copy.close()
         target.close()
-    print(f"{copied.rows:,} rows and {copied.files:,} large files ({copied.bytes:,} bytes) are in {chosen.data}")
+    print(f"{_told(copied)} restored to {chosen.data}")
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -119,3 +122,7 @@ def _collect(arguments: argparse.Namespace) -> None:
     with opened(arguments) as hub:
         collected = collect_all(hub)
     print(f"{collected.files:,} files of {collected.bytes:,} bytes were freed.")
+
+
+def _told(copied: "Copied") -> str:
+    return f"rows: {copied.rows:,}, large files: {copied.files:,} ({copied.bytes:,} bytes);"
