@@ -18,6 +18,19 @@ from tests.unit.training.tiny import TinyTokenizer, examples
 ROWS = 96
 
 
+def named(case: dict) -> str:
+    """The name of a case, the same in every process: objects are told by their type."""
+    return ",".join(f"{key}={_said(value)}" for key, value in case.items())
+
+
+def _said(value: object) -> str:
+    if isinstance(value, (str, int, float, type(None))):
+        return str(value)
+    if isinstance(value, dict):
+        return named(value)
+    return getattr(value, "__name__", type(value).__name__)
+
+
 @pytest.fixture(autouse=True)
 def _small_tables_count(monkeypatch):
     monkeypatch.setattr(used_rows, "LARGE", 0)
@@ -65,7 +78,7 @@ def both(steps=12, options=None, make=torch.optim.AdamW, **how):
 @pytest.mark.parametrize(
     "options",
     [{}, {"weight_decay": 0.1}, {"amsgrad": True}, {"maximize": True}, {"betas": (0.5, 0.9), "eps": 1e-3}],
-    ids=str,
+    ids=named,
 )
 class TestTheBitsAreThoseOfTheWholeTable:
     def test_weights_and_averages(self, words, options):
@@ -96,7 +109,9 @@ class TestTheBitsAreThoseOfTheWholeTable:
         assert same(whole, rows)
 
 
-@pytest.mark.parametrize("how", [{"micro_batches": 3}, {"longest": 0.1}, {"micro_batches": 2, "longest": 0.1}], ids=str)
+@pytest.mark.parametrize(
+    "how", [{"micro_batches": 3}, {"longest": 0.1}, {"micro_batches": 2, "longest": 0.1}], ids=named
+)
 @pytest.mark.parametrize("words", [6, ROWS])
 def test_sums_over_batches_and_clipping_round_differently_and_no_more(how, words):
     whole, rows, *_ = both(30, {"lr": 1e-3, "weight_decay": 0.1, "eps": 1e-6}, words=words, **how)
@@ -229,7 +244,7 @@ MASKED = {"data_collator": DataCollatorForLanguageModeling(TinyTokenizer(), mlm_
         {"optim_args": "amsgrad=true"},
         {"parts": MASKED, "model": lambda: bert("masked-language", tie_word_embeddings=False)},
     ],
-    ids=str,
+    ids=named,
 )
 def test_a_training_by_rows_is_the_training_without(trained, given):
     rows, whole = trained(**given), trained(large=10**9, **given)
@@ -312,7 +327,7 @@ class LooksAtSteps(TrainerCallback):
         {"parts": {"callbacks": [LooksAtGradients]}},
         {"parts": {"optimizer_cls_and_kwargs": (torch.optim.AdamW, {"lr": 1e-3})}},
     ],
-    ids=str,
+    ids=named,
 )
 def test_it_is_off_where_it_cannot_be_or_somebody_may_look_at_gradients(make_trainer, given):
     given = {"model": bert, "cls": Trainer, "parts": {}, **given}
@@ -321,7 +336,7 @@ def test_it_is_off_where_it_cannot_be_or_somebody_may_look_at_gradients(make_tra
     assert not isinstance(trainer.create_optimizer(), UsedRowsAdamW)
 
 
-@pytest.mark.parametrize("given", [{"cls": OwnLoss}, {"parts": {"callbacks": [LooksAtSteps]}}], ids=str)
+@pytest.mark.parametrize("given", [{"cls": OwnLoss}, {"parts": {"callbacks": [LooksAtSteps]}}], ids=named)
 def test_it_is_on_where_nobody_can_tell(trained, given):
     assert trained(max_steps=2, **given).optimizer._used
 

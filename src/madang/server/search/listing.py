@@ -69,8 +69,8 @@ def _walk(connection: Connection, sources: list[Source], question: Question) -> 
     first = min(enough, max(TESTED_FIRST, 2 * question.limit))
     rest = max(1, enough - first)
     walked = go_on(nothing, first)
-    if len(walked.places) * enough >= question.limit * first and _wants_more(walked, question):
-        # at this rate the page fills before the walk ends
+    if (len(walked.places) - 2) * enough >= question.limit * first and _wants_more(walked, question):
+        # at this rate the page fills before the walk ends; two may be by chance
         walked, rest = go_on(walked, rest), 0
     if not _wants_more(walked, question):
         return walked

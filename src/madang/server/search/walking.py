@@ -157,22 +157,26 @@ def _walk_one(
     among: Sequence[int] | None,
 ) -> Walked:
     driver = source.driver
-    term: sa.ColumnElement[int] = postings.c.term_id
-    if among is not None and connection.dialect.name == "sqlite":
-        # SQLite knows how many repositories terms have on average, and some have nearly all of them: spelled like
-        # this, it cannot begin with the term, and begins with the repositories it is given
-        term = term + sa.literal_column("0")
-    asked = sa.select(postings.c[order.column], postings.c.repository_id).where(
-        term == number(connection, driver.id), postings.c.private == sa.literal(source.private)
-    )
+    asked = sa.select(postings.c[order.column], postings.c.repository_id)
+    term = postings.c.term_id == number(connection, driver.id)
+    private = postings.c.private == sa.literal(source.private)
+    if among is None:
+        asked = asked.where(term, private)
+    elif connection.dialect.name == "sqlite":
+        # SQLite knows how many repositories terms have on average, and some have nearly all of them: it would read
+        # those. An outer join is made in the order it is written, and what is added to is looked up in no index.
+        given = _listed(among)
+        unindexed = sa.type_coerce(postings.c.private, sa.Integer) + sa.literal_column("0") == int(source.private)
+        joined = given.outerjoin(postings, sa.and_(postings.c.repository_id == given.c.value, term, unindexed))
+        asked = asked.select_from(joined).where(sa.func.coalesce(postings.c.repository_id, 0) > 0)
+    else:
+        asked = asked.where(term, private, one_of(connection, among))
     if after is not None:
         asked = asked.where(order.beyond(after))
     tests = [has_term(connection, term.id) for term in source.terms if term.id != driver.id] + list(source.conditions)
     asked = asked.order_by(*order.sorting(by_index=among is None))
     stop = None
-    if among is not None:
-        tests.insert(0, one_of(connection, among))
-    elif tests and source.size > tested:
+    if among is None and tests and source.size > tested:
         stop = _place(connection.execute(asked.limit(1).offset(tested - 1)).first())
         if stop is not None:
             asked = asked.where(order.up_to(stop))
@@ -212,7 +216,11 @@ def matches(table: sa.Table, key: "sa.ColumnElement[int]", *conditions: Conditio
 def one_of(connection: Connection, repository_ids: Sequence[int]) -> Condition:
     """Whether the repository of a posting is one of these, which may be thousands: one value in the statement."""
     if connection.dialect.name == "sqlite":
-        listed = sa.func.json_each("[" + ",".join(map(str, repository_ids)) + "]").table_valued("value")
-        return postings.c.repository_id.in_(sa.select(listed.c.value))
+        return postings.c.repository_id.in_(sa.select(_listed(repository_ids).c.value))
     array = sa.cast(list(repository_ids), sa.ARRAY(sa.BigInteger))
     return postings.c.repository_id == sa.any_(array)
+
+
+def _listed(numbers: Sequence[int]) -> "sa.TableValuedAlias":
+    """Numbers as a table of SQLite."""
+    return sa.func.json_each("[" + ",".join(map(str, numbers)) + "]").table_valued("value")
