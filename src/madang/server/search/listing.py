@@ -28,6 +28,8 @@ from madang.server.search.walking import (
 
 # A search walks so far before it asks the index: a word that many repositories have is found on the way.
 TESTED_FIRST = 400
+# Fewer than this may have been met by chance: no rate is drawn from them.
+ENOUGH_FOR_A_RATE = 4
 # So many proposals of an index are tested one by one; when there are more, a walk meets them soon enough.
 MOST_PROPOSALS = 2000
 
@@ -69,8 +71,9 @@ def _walk(connection: Connection, sources: list[Source], question: Question) -> 
     first = min(enough, max(TESTED_FIRST, 2 * question.limit))
     rest = max(1, enough - first)
     walked = go_on(nothing, first)
-    if (len(walked.places) - 2) * enough >= question.limit * first and _wants_more(walked, question):
-        # at this rate the page fills before the walk ends; two may be by chance
+    fills = len(walked.places) >= ENOUGH_FOR_A_RATE and len(walked.places) * enough >= question.limit * first
+    if fills and _wants_more(walked, question):
+        # at this rate the page fills before the walk ends
         walked, rest = go_on(walked, rest), 0
     if not _wants_more(walked, question):
         return walked
