@@ -1,10 +1,12 @@
 """What holds for every test: no network, a home of its own, one thread, the same seed."""
 
+import logging
 import os
 import random
 import socket
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,12 @@ def same_seed() -> None:
         sys.modules["numpy"].random.seed(0)
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def same_log_level() -> Iterator[None]:
+    """What a test makes Madang say less or more of holds for that test only."""
+    logger = logging.getLogger("madang")
+    before = logger.level
+    yield
+    logger.setLevel(before)

@@ -131,6 +131,8 @@ def check_free(connection: Connection, type: str, full_name: str, taken: str) ->
 
 def delete(connection: Connection, repository: Repository) -> None:
     """Remove a repository and everything that hangs on it; its large files go with the next collection."""
+    # whoever is changing it comes first
+    connection.execute(sa.select(repositories.c.id).where(repositories.c.id == repository.id).with_for_update())
     search.remove(connection, repository.id)
     connection.execute(repositories.delete().where(repositories.c.id == repository.id))
 
