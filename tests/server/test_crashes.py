@@ -60,6 +60,8 @@ def test_what_was_answered_survives_being_killed_and_nothing_is_there_in_part(tm
     waiting = list(range(UPLOADS))
     lock = threading.Lock()
     killed = random.Random(7)
+    up = threading.Event()
+    up.set()
 
     def work() -> None:
         while True:
@@ -72,6 +74,7 @@ def test_what_was_answered_survives_being_killed_and_nothing_is_there_in_part(tm
                     upload(client, number)
                 except httpx2.HTTPError:
                     time.sleep(0.05)  # killed, or somebody else committed: this one stays unanswered
+                    up.wait(60)
                     continue
             with lock:
                 answered.add(number)
@@ -84,7 +87,9 @@ def test_what_was_answered_survives_being_killed_and_nothing_is_there_in_part(tm
     for _ in range(6):
         time.sleep(killed.uniform(0.1, 0.8))
         hub.kill()
+        up.clear()
         hub.start()
+        up.set()
     for worker in workers:
         worker.join()
     with httpx2.Client(base_url=hub.address, headers=headers, timeout=30) as client:

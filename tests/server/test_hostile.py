@@ -182,12 +182,12 @@ SLOW_PATTERNS = {
 
 @pytest.mark.parametrize("patterns", SLOW_PATTERNS.values(), ids=SLOW_PATTERNS)
 def test_patterns_may_not_take_long(patterns: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     for looks in (Ignored(patterns).__contains__, Attributes(patterns.replace("\n", " filter=lfs\n")).is_large):
         for path in ("a" * 255, "b" * 255, "/".join(["a" * 40] * 100)):
             with contextlib.suppress(InvalidRequest):
                 looks(path)
-    assert time.perf_counter() - start < 30  # one alone took a minute
+    assert time.process_time() - start < 30  # one alone took a minute
 
 
 def test_a_long_list_in_brackets_is_refused() -> None:
@@ -207,30 +207,30 @@ def test_ordinary_patterns_of_ordinary_paths_are_never_too_many(alice: TestClien
 
 def test_whoever_may_only_read_cannot_keep_the_hub_busy_by_patterns(alice: TestClient, client: Clients) -> None:
     files = [{"path": "/".join([f"{number:03}" + "a" * 36] * 100), "size": 1} for number in range(50)]
-    start = time.perf_counter()
+    start = time.process_time()
     answer = client("bob").post(
         "/api/models/alice/bert/preupload/main?create_pr=1",
         json={"files": files, "gitIgnore": SLOW_PATTERNS["folders"]},
     )
     assert answer.status_code == 400
     assert "take too long" in answer.json()["error"]
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
 
 
 @pytest.mark.parametrize(
     "number", ["1" + ":1" * 200_000, "!!int '1" + " :1" * 150_000 + "'", "1" + ":1" * 200_000 + ".5"]
 )
 def test_numbers_to_the_base_of_sixty_do_not_keep_the_hub_busy(number: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     (error,) = check_card(f"---\na: {number}\n---\n", "model").errors
     assert "a number of more than 1000 digits" in error
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_long_paths_do_not_keep_the_hub_busy() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     model_tags(Contents(files=["/".join(["a.bin" * 8] * 99)] * 20_000), None, None)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_every_body_that_is_read_as_a_whole_has_a_limit() -> None:

@@ -178,11 +178,11 @@ HOSTILE = {
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_hostile_card_is_refused_quickly(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     (error,) = check_card(card(text), "model").errors
     assert error.startswith(("the front matter", "the alias"))
     assert front_matter(card(text)) == {}
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_what_a_card_says_fits_json() -> None:
