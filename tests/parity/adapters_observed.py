@@ -4,6 +4,7 @@ python adapters_observed.py make FOLDER    tiny models with trained-looking adap
 python adapters_observed.py check FOLDER   opens base/ with ours/, an adapter saved here, and writes ours.safetensors
 """
 
+import copy
 import sys
 import warnings
 from pathlib import Path
@@ -73,6 +74,8 @@ def inputs(name):
 def logits(model, name):
     """What the model answers, where there are tokens."""
     mask = inputs(name)["attention_mask"].bool()
+    # in float64: what two orders of the same sums differ by in float32 is as large as a small mistake
+    model = copy.deepcopy(model).double()
     with torch.no_grad():
         output = model(**inputs(name))
     found = (

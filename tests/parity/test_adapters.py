@@ -46,7 +46,7 @@ def base(folder, name):
 
 
 def close(ours, theirs):
-    torch.testing.assert_close(ours, theirs, atol=5e-6, rtol=1e-5)
+    torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
 
 
 @pytest.fixture(scope="module")

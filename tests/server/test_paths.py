@@ -237,7 +237,7 @@ def test_hostile_patterns_cost_little() -> None:
     start = time.process_time()
     assert not pattern.fits(["a" * 255])
     assert not deep.fits(["a"] * 100)
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 0.5
     with pytest.raises(InvalidRequest, match="more than 1000 patterns"):
         Attributes("".join(f"*.{number} filter=lfs\n" for number in range(1001)))
 
